@@ -1,0 +1,54 @@
+# Copyright (c) SmarterCL. All rights reserved. See LICENSE.
+"""Open a run on tenants: give it an id, lock its tenants, and say which services take part."""
+
+from __future__ import annotations
+
+import secrets
+import typing as t
+from datetime import datetime
+
+from ansible_collections.smartercl.smarteros.plugins.plugin_utils import locks
+from ansible_collections.smartercl.smarteros.plugins.plugin_utils.action import LOCKED, RegistryAction, Setting, Stop
+
+
+class ActionModule(RegistryAction):
+    """Sets the facts smos_run, smos_services and smos_failed."""
+
+    argument_spec: t.ClassVar[dict[str, dict[str, t.Any]]] = {
+        "tenants": {"type": "list", "elements": "str", "required": True},
+        "reason": {"type": "str", "required": True},
+        "wait": {"type": "float", "default": 0.0},
+        "lease": {"type": "float", "default": 900.0},
+    }
+
+    def work(self, args: dict[str, t.Any], setting: Setting, task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+        """See the documentation of the module of the same name."""
+        run = setting.run or f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+        failed = [] if setting.check_mode else self._lock(args, setting, run, task_vars)
+        services = list(setting.specs.tenant_service_ids)
+        facts = {"smos_run": run, "smos_services": services, "smos_failed": failed}
+        return {"changed": False, "ansible_facts": facts}
+
+    def _lock(self, args: dict[str, t.Any], setting: Setting, run: str, task_vars: dict[str, t.Any]) -> list[str]:
+        """Lock the tenants; gives the ids of those that another run holds."""
+        slugs = {tenant["id"]: tenant["slug"] for tenant in setting.tenants(args["tenants"], task_vars)}
+        store = setting.locks
+        got = store.acquire(list(slugs), run, args["reason"], setting.pid, lease_s=args["lease"], wait_s=args["wait"])
+        for key, holder in got.taken_over.items():
+            self.warn(f"tenant {key}: the lock of run {holder.run} was left behind by {holder.holder}; taken over")
+        errors = [_refusal(slugs[key], key, holder) for key, holder in got.refused.items()]
+        if errors and len(errors) == len(slugs):
+            store.release(run)
+            raise Stop(LOCKED, errors)
+        for error in errors:
+            self.warn(f"{error['what']}: {error['why']}")
+        return list(got.refused)
+
+
+def _refusal(slug: str, key: str, holder: locks.Holder) -> dict[str, str]:
+    return {
+        "what": f"tenant {slug} ({key})",
+        "where": "lock",
+        "why": f"run {holder.run} of {holder.holder} has been working on it for {holder.age_s:.0f} s ({holder.reason})",
+        "next": "Wait for that run to end, then run the same command again",
+    }

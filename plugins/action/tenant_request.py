@@ -1,0 +1,94 @@
+# Copyright (c) SmarterCL. All rights reserved. See LICENSE.
+"""Judge a request for a tenant by the specs and the registry, before anything is touched."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.smartercl.smarteros.plugins.plugin_utils import inventory_cache, rules, status, tenant
+from ansible_collections.smartercl.smarteros.plugins.plugin_utils.action import INVALID, RegistryAction, Setting, Stop
+from ansible_collections.smartercl.smarteros.plugins.plugin_utils.mistakes import ARGUMENT, Mistake, shown
+
+UNIQUE = ("slug", "domain", "custom_domain")  # no two tenants share one of them, in no environment
+# Which part of a spec an argument speaks of
+SPEAKS_OF = {"email": "owner", "without": "services"}
+
+
+class ActionModule(RegistryAction):
+    """Gives the tenant's document and merged form; writes nothing."""
+
+    argument_spec: t.ClassVar[dict[str, dict[str, t.Any]]] = {
+        "rut": {"type": "str", "required": True},
+        "name": {"type": "str", "default": ""},
+        "domain": {"type": "str", "default": ""},
+        "plan": {"type": "str"},
+        "email": {"type": "str"},
+        "custom_domain": {"type": "str"},
+        "template": {"type": "str"},
+        "without": {"type": "list", "elements": "str", "default": []},
+    }
+
+    def work(self, args: dict[str, t.Any], setting: Setting, task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+        """See the documentation of the module of the same name."""
+        wish = {key: value for key, value in args.items() if value not in (None, "", [])}
+        document = tenant.desired(wish, setting.specs, setting.environment, status.now())
+        for warning in rules.warn_tenant(document, setting.specs, setting.environment):
+            self.warn(f"{warning.message} {warning.rule} Accepted in the environment {setting.environment}.")
+        entries = inventory_cache.load_all(setting.root, setting.environment)
+        mine = next((entry for entry in entries if entry.rut == document["spec"]["rut"]), None)
+        if mine is None:
+            self._refuse_clashes(document["spec"], entries)
+        else:
+            document = self._registered(mine, document["spec"], wish, setting)
+        return {
+            "changed": False,
+            "is_new": mine is None,
+            "host": document["spec"]["slug"],
+            "document": document,
+            "tenant": tenant.merged(document, setting.specs, setting.environment),
+        }
+
+    @staticmethod
+    def _refuse_clashes(spec: dict[str, t.Any], entries: list[inventory_cache.Entry]) -> None:
+        """Refuse what belongs to a registered tenant, also to one of another environment or with a broken spec."""
+        for entry in entries:
+            held = (entry.document or {}).get("spec") or {}
+            for key in UNIQUE:
+                if spec.get(key) and held.get(key) == spec[key]:
+                    found = f"{shown(spec[key])} belongs to tenant {entry.rut}."
+                    mistake = Mistake(ARGUMENT, 0, key, f"No two tenants have the same {key}.", found, f"Choose another {key}.")
+                    raise Stop(INVALID, [mistake.as_error()])
+
+    def _registered(
+        self, mine: inventory_cache.Entry, spec: dict[str, t.Any], wish: dict[str, t.Any], setting: Setting
+    ) -> dict[str, t.Any]:
+        """The document of the tenant that is registered already; refuses a request that says something else."""
+        if mine.document is None or mine.mistakes:
+            raise Stop(INVALID, [mistake.as_error() for mistake in mine.mistakes])
+        known: dict[str, t.Any] = mine.document
+        for key in ("slug", *(SPEAKS_OF.get(key, key) for key in wish)):
+            if known["spec"].get(key) != spec.get(key):
+                raise Stop(INVALID, [self._contradiction(mine, key, spec.get(key))])
+        if not tenant.lives_in(known, setting.environment):
+            raise Stop(INVALID, [self._elsewhere(mine, setting.environment)])
+        return known
+
+    @staticmethod
+    def _contradiction(mine: inventory_cache.Entry, key: str, asked: t.Any) -> dict[str, str]:
+        known = (mine.document or {})["spec"].get(key)
+        return {
+            "what": f"tenant {mine.rut}",
+            "where": f"{mine.path}: spec.{key}",
+            "why": f"it is registered with {shown(known)}, and the request says {shown(asked)}",
+            "next": "Leave the option out to go on with what is registered, or edit that file and apply it",
+        }
+
+    @staticmethod
+    def _elsewhere(mine: inventory_cache.Entry, env: str) -> dict[str, str]:
+        named = (mine.document or {})["spec"].get("environments")
+        return {
+            "what": f"tenant {mine.rut}",
+            "where": f"{mine.path}: spec.environments",
+            "why": f"it lives in {', '.join(named)} and not in {env}",
+            "next": f"Add {env} to that list to have it there as well",
+        }

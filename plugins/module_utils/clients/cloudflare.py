@@ -1,0 +1,296 @@
+# Copyright (c) SmarterCL. All rights reserved. See LICENSE.
+"""Cloudflare API v4: the DNS records of one zone, and what a token is good for."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import typing as t
+from dataclasses import dataclass
+
+from ansible_collections.smartercl.smarteros.plugins.module_utils import errors
+from ansible_collections.smartercl.smarteros.plugins.module_utils.errors import ApiError
+from ansible_collections.smartercl.smarteros.plugins.module_utils.http import Answer, Http, Policy
+from ansible_collections.smartercl.smarteros.plugins.module_utils.owner import mark, owner_of
+
+URL = "https://api.cloudflare.com/client/v4"
+PAGE = 5000  # records per page (the API allows far more); about 2.5 MB
+AUTOMATIC = 1  # the ttl that means "automatic"
+PROXIABLE = frozenset({"A", "AAAA", "CNAME"})
+EXCLUSIVE = frozenset({"A", "AAAA", "CNAME", "NS"})  # types that decide where a name leads
+# Codes that say "the zone is not as you listed it": identical record, same host, gone record
+STALE = frozenset({"81058", "81057", "81053", "81054", "81044"})
+_NO_RIGHT = frozenset({"1000", "1001", "6003", "9109", "10000"})
+_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
+
+
+@dataclass(frozen=True)
+class Record:
+    """A DNS record; name and content in the form in which they are compared (`normal_name`, `normal_content`).
+
+    ``owner`` is the RUT in our mark, None for a record that is not ours. ``ttl`` in seconds, 1 = automatic.
+    """
+
+    name: str
+    type: str
+    content: str
+    proxied: bool = False
+    ttl: int = AUTOMATIC
+    owner: str | None = None
+    id: str = ""
+
+    @property
+    def key(self) -> str:
+        """The natural key: type and name."""
+        return f"{self.type} {self.name}"
+
+
+class CloudflareHttp(Http):
+    """The common HTTP policy with Cloudflare's error envelope."""
+
+    def error(self, answer: Answer, where: str) -> ApiError:
+        """The first error of the envelope; its code decides, the texts change over time."""
+        plain = super().error(answer, where)
+        found = _first_error(answer.body)
+        if found is None:
+            return plain
+        code, message = found
+        kind = plain.kind
+        if code in STALE:
+            kind = errors.CONFLICT
+        elif code in _NO_RIGHT and kind in (errors.INVALID, errors.REFUSED):
+            kind = errors.REFUSED
+        return ApiError(f"{self.shown(message)} (Cloudflare error {code})", kind, answer.status, code, where)
+
+
+class Cloudflare:
+    """The DNS records of one zone. Raises ApiError; never holds the token itself."""
+
+    def __init__(self, http: Http, zone: str) -> None:
+        self.http = http
+        self.zone = normal_name(zone, "")
+        self._zone: t.Mapping[str, t.Any] | None = None
+
+    def records(self) -> list[Record]:
+        """Every record of the zone, of any owner and type; reads all pages."""
+        path = f"/zones/{self.zone_id()}/dns_records"
+        found: dict[str, Record] = {}  # by id: a page may repeat records when the zone changes under our eyes
+        page = 1
+        while True:
+            body = self._get(path, {"page": page, "per_page": PAGE, "order": "name"})
+            rows = body.get("result") or []
+            for row in rows:
+                found[row["id"]] = record_of(row)
+            info = body.get("result_info") or {}
+            if not rows or page >= int(info.get("total_pages") or 1):
+                return list(found.values())
+            page += 1
+
+    def zone_id(self) -> str:
+        """The id of the zone (asked once). Raises ApiError ``missing`` where the token sees no such zone."""
+        if self._zone is None:
+            rows = self._get("/zones", {"name": self.zone, "per_page": 50}).get("result") or []
+            named = [row for row in rows if normal_name(row.get("name", ""), "") == self.zone]
+            best = [row for row in named if row.get("status") == "active"] or named
+            if not best:
+                why = f"no zone {self.zone}, or the token cannot see it (it needs Zone Read and DNS Write there)"
+                raise ApiError(why, errors.MISSING, where=f"GET {self.http.base_url}/zones")
+            if len(best) > 1:
+                why = f"the token sees {len(best)} zones named {self.zone}: limit it to one account"
+                raise ApiError(why, errors.CONFLICT, where=f"GET {self.http.base_url}/zones")
+            self._zone = best[0]
+        return str(self._zone["id"])
+
+    def batch(
+        self, deletes: t.Sequence[Record], patches: t.Sequence[Record], posts: t.Sequence[Record]
+    ) -> dict[str, str]:
+        """Carry out changes in one transaction: all or none. Gives key -> id of what was changed or made.
+
+        ``patches`` carry the id of the record to change; ``posts`` get the owner's mark as comment.
+        Raises ApiError ``unanswered`` when it may have happened.
+        """
+        body: dict[str, list[dict[str, t.Any]]] = {}
+        if deletes:
+            body["deletes"] = [{"id": record.id} for record in deletes]
+        if patches:
+            body["patches"] = [{"id": record.id, **_wire(record)} for record in patches]
+        if posts:
+            body["posts"] = [{**_wire(record), "comment": mark(record.owner or "")} for record in posts]
+        result = self._body(self.http.request("POST", f"/zones/{self.zone_id()}/dns_records/batch", json=body))
+        rows = result.get("result") or {}
+        made = [record_of(row) for row in [*(rows.get("patches") or []), *(rows.get("posts") or [])]]
+        return {record.key: record.id for record in made}
+
+    def check(self) -> dict[str, str]:
+        """What the token is good for: state (valid | invalid | insufficient | unreachable), account, message."""
+        account = ""
+        try:
+            account, status = self._token()
+            if status != "active":
+                return _verdict("invalid", account, f"the token is {status}")
+            account = self._account().get("name") or account
+            self._get(f"/zones/{self.zone_id()}/dns_records", {"page": 1, "per_page": 1})
+        except ApiError as exc:
+            if exc.kind == errors.REFUSED:
+                return _verdict("insufficient" if account else "invalid", account, exc.message)
+            if exc.kind == errors.MISSING:
+                return _verdict("insufficient", account, exc.message)
+            if exc.kind in (errors.INVALID, errors.CONFLICT):
+                return _verdict("invalid", account, exc.message)
+            return _verdict("unreachable", account, exc.message)
+        return _verdict("valid", account, f"active, and sees the DNS records of {self.zone}")
+
+    def claimed(self, wishes: t.Sequence[t.Mapping[str, t.Any]]) -> dict[str, str]:
+        """For new tenants (merged tenants, with ``id`` and ``slug``): id -> why ``<slug>.<zone>`` cannot be theirs."""
+        by_name = named(self.records())
+        found: dict[str, str] = {}
+        for tenant in wishes:
+            name = normal_name(f"{tenant['slug']}.{self.zone}", "")
+            taken = in_the_way(tenant["id"], Record(name, "CNAME", ""), by_name)
+            if taken:
+                found[tenant["id"]] = whose(taken[0])
+        return found
+
+    def _token(self) -> tuple[str, str]:
+        """(account or a word for it, status) of the token, whether a user or an account owns it."""
+        try:
+            return "user token", self._status("/user/tokens/verify")
+        except ApiError as exc:
+            if exc.kind != errors.REFUSED:
+                raise
+            refused = exc
+        # A valid token that an account owns is refused there as well: ask at its account
+        try:
+            account = self._account()
+            return str(account.get("name") or "account token"), self._status(f"/accounts/{account['id']}/tokens/verify")
+        except (ApiError, KeyError) as exc:
+            if isinstance(exc, ApiError) and exc.kind not in (errors.REFUSED, errors.MISSING):
+                raise
+            raise refused from None
+
+    def _status(self, path: str) -> str:
+        return str((self._get(path).get("result") or {}).get("status", "unknown"))
+
+    def _account(self) -> t.Mapping[str, t.Any]:
+        self.zone_id()
+        return (self._zone or {}).get("account") or {}
+
+    def _get(self, path: str, params: t.Mapping[str, t.Any] | None = None) -> t.Mapping[str, t.Any]:
+        return self._body(self.http.request("GET", path, params=params))
+
+    def _body(self, answer: Answer) -> t.Mapping[str, t.Any]:
+        """The envelope; a 2xx whose envelope says failure is a failure."""
+        if isinstance(answer.body, dict) and answer.body.get("success"):
+            return answer.body
+        raise self.http.error(answer, self.http.base_url)
+
+
+def connect(connection: t.Mapping[str, str], policy: Policy | None = None) -> Cloudflare:
+    """A client for one zone. ``connection`` has url (up to and including ``/client/v4``), token and zone; sends nothing yet."""
+    token = connection["token"]
+    headers = {"Authorization": f"Bearer {token}"}
+    http = CloudflareHttp(connection["url"], headers, secrets=(token,), policy=policy)
+    return Cloudflare(http, connection["zone"])
+
+
+def normal_name(name: str, zone: str) -> str:
+    """A full host name in lower-case Punycode without the last dot; ``@`` is the zone itself.
+
+    Raises ApiError for what can be no host name.
+    """
+    plain = zone if name == "@" else name.rstrip(".")
+    if plain.isascii():
+        return plain.lower()
+    try:
+        return plain.encode("idna").decode("ascii").lower()
+    except UnicodeError:
+        raise ApiError(f"not a host name: {name!r}") from None
+
+
+def normal_content(kind: str, content: str, zone: str) -> str:
+    """The content in one spelling: addresses compressed, host names as names, texts without their quotes.
+
+    Raises ApiError for an address or a host name that is none.
+    """
+    if kind in ("A", "AAAA"):
+        try:
+            address = ipaddress.ip_address(content.strip())
+        except ValueError:
+            raise ApiError(f"not an IP address: {content!r}") from None
+        if address.version != (4 if kind == "A" else 6):
+            raise ApiError(f"not an address for type {kind}: {content!r}")
+        return str(address)
+    if kind == "CNAME":
+        return normal_name(content.strip(), zone)
+    if kind == "TXT":
+        parts = _QUOTED.findall(content)
+        return re.sub(r"\\(.)", r"\1", "".join(parts)) if parts else content
+    return content
+
+
+def record_of(row: t.Mapping[str, t.Any]) -> Record:
+    """A record of the API in our words."""
+    kind, content = str(row["type"]), str(row.get("content") or "")
+    try:
+        content = normal_content(kind, content, "")
+        name = normal_name(str(row["name"]), "")
+    except ApiError:  # a foreign oddity is compared as it is, and never written
+        name = str(row["name"]).lower()
+    owner = owner_of(row.get("comment"))
+    ttl = int(row.get("ttl") or AUTOMATIC)
+    return Record(name, kind, content, bool(row.get("proxied")), ttl, owner, str(row["id"]))
+
+
+def named(records: t.Iterable[Record]) -> dict[str, list[Record]]:
+    """The records by name."""
+    found: dict[str, list[Record]] = {}
+    for record in records:
+        found.setdefault(record.name, []).append(record)
+    return found
+
+
+def in_the_way(tenant: str, wish: Record, by_name: t.Mapping[str, t.Sequence[Record]]) -> list[Record]:
+    """Records of others that keep a tenant from a record: the same name and type, or another way to lead the name."""
+    rivals = EXCLUSIVE if wish.type in EXCLUSIVE else frozenset({wish.type})
+    return [each for each in by_name.get(wish.name, ()) if each.type in rivals and each.owner != tenant]
+
+
+def whose(record: Record) -> str:
+    """Why a record is in the way, for people."""
+    owner = f"belongs to tenant {record.owner}" if record.owner else "does not bear our mark"
+    return f"{record.type} record {record.name} -> {record.content} exists and {owner}"
+
+
+def _wire(record: Record) -> dict[str, t.Any]:
+    content = _quoted(record.content) if record.type == "TXT" else record.content
+    wire = {"type": record.type, "name": record.name, "content": content, "ttl": record.ttl}
+    if record.type in PROXIABLE:
+        wire["proxied"] = record.proxied
+    return wire
+
+
+def _quoted(text: str) -> str:
+    """A text as quoted character-strings of at most 255 bytes each."""
+    parts: list[bytes] = [b""]
+    for char in text:
+        raw = char.encode()
+        if len(parts[-1]) + len(raw) > 255:
+            parts.append(b"")
+        parts[-1] += raw
+    escaped = [part.decode().replace("\\", "\\\\").replace('"', '\\"') for part in parts]
+    return " ".join(f'"{part}"' for part in escaped)
+
+
+def _first_error(body: t.Any) -> tuple[str, str] | None:
+    """(code, message) of the first error; the cause may stand one level deeper, in ``error_chain``."""
+    rows = body.get("errors") if isinstance(body, dict) else None
+    if not isinstance(rows, list) or not rows or not isinstance(rows[0], dict):
+        return None
+    first = rows[0]
+    words = [str(first.get("message", ""))]
+    words += [str(row.get("message", "")) for row in first.get("error_chain") or [] if isinstance(row, dict)]
+    return str(first.get("code", "")), "; ".join(word for word in words if word)
+
+
+def _verdict(state: str, account: str, message: str) -> dict[str, str]:
+    return {"state": state, "account": account, "message": message}

@@ -1,0 +1,233 @@
+# Copyright (c) SmarterCL. All rights reserved. See LICENSE.
+"""n8n public API v1 (1.62 to 2.x): workflows, their tags, and what an API key is good for."""
+
+from __future__ import annotations
+
+import typing as t
+import uuid
+from dataclasses import dataclass
+
+from ansible_collections.smartercl.smarteros.plugins.module_utils import errors
+from ansible_collections.smartercl.smarteros.plugins.module_utils.errors import ApiError
+from ansible_collections.smartercl.smarteros.plugins.module_utils.http import Answer, Http, Policy
+from ansible_collections.smartercl.smarteros.plugins.module_utils.owner import NAME as OUR_TAG
+
+API = "/api/v1"
+PAGE = 250  # the most that n8n gives at once
+RUT_TAG = "rut:"
+WEBHOOK = "n8n-nodes-base.webhook"
+_IDS = uuid.UUID("6c1f5f0e-0a53-5d0f-9a0e-3f6b3f0a7c11")  # namespace of the node ids that we give
+
+Hook = tuple[str, str]  # (method, path)
+
+
+@dataclass(frozen=True)
+class Workflow:
+    """A workflow as n8n has it. ``tags``: name -> id."""
+
+    id: str
+    name: str
+    active: bool
+    nodes: t.Sequence[t.Mapping[str, t.Any]]
+    connections: t.Mapping[str, t.Any]
+    settings: t.Mapping[str, t.Any]
+    tags: t.Mapping[str, str]
+    archived: bool = False
+
+
+class N8nHttp(Http):
+    """The common HTTP policy with n8n's ``{"message": …}`` errors."""
+
+    def error(self, answer: Answer, where: str) -> ApiError:
+        """The message of the answer."""
+        plain = super().error(answer, where)
+        message = answer.body.get("message") if isinstance(answer.body, dict) else None
+        if not message:
+            return plain
+        return ApiError(f"{self.shown(message)} (HTTP {answer.status})", plain.kind, answer.status, where=where)
+
+
+class N8n:
+    """The workflows of one n8n. Raises ApiError; never holds the key itself."""
+
+    def __init__(self, http: Http) -> None:
+        self.http = http
+
+    def workflows(self, name: str = "") -> list[Workflow]:
+        """Every workflow; with ``name`` only those of exactly that name."""
+        query = {"name": name} if name else {}  # n8n 1.x looks for a part of the name: compare again
+        found = (workflow_of(row) for row in self._pages("/workflows", query))
+        return [each for each in found if not name or each.name == name]
+
+    def create(self, body: t.Mapping[str, t.Any]) -> Workflow:
+        """Make a workflow (inactive, without tags). An unknown outcome is settled by looking for the name."""
+        name, first = str(body["name"]), body["nodes"][0]
+
+        def find() -> t.Any:
+            made = [each for each in self.workflows(name) if bears(each, name, (first["name"],))]
+            return made[0] if made else None
+
+        answer = self.http.create(f"{API}/workflows", dict(body), find)
+        return answer if isinstance(answer, Workflow) else workflow_of(self._object(answer, "POST /workflows"))
+
+    def update(self, workflow: Workflow, body: t.Mapping[str, t.Any]) -> None:
+        """Overwrite name, nodes, connections and settings; n8n registers the webhooks of an active one anew."""
+        self.http.request("PUT", f"{API}/workflows/{workflow.id}", json=dict(body))
+
+    def set_tags(self, workflow: Workflow, ids: t.Iterable[str]) -> None:
+        """Replace the whole set of tags."""
+        self.http.request("PUT", f"{API}/workflows/{workflow.id}/tags", json=[{"id": each} for each in ids])
+
+    def switch(self, workflow: Workflow, active: bool) -> None:
+        """Activate or deactivate; doing it twice does no harm."""
+        verb = "activate" if active else "deactivate"
+        self.http.request("POST", f"{API}/workflows/{workflow.id}/{verb}", repeat=True)
+
+    def unarchive(self, workflow: Workflow) -> None:
+        """Bring an archived workflow back (2.x; earlier versions have no archive)."""
+        self.http.request("POST", f"{API}/workflows/{workflow.id}/unarchive", repeat=True)
+
+    def delete(self, workflow: Workflow) -> None:
+        """Delete at once, active or not; one that is gone is as good."""
+        self._delete(f"{API}/workflows/{workflow.id}")
+
+    def tags(self) -> dict[str, str]:
+        """All tags: name -> id."""
+        return {str(row["name"]): str(row["id"]) for row in self._pages("/tags", {})}
+
+    def create_tag(self, name: str) -> str:
+        """The id of a tag, made when it is not there (a name is unique in n8n)."""
+        try:
+            made = self.http.create(f"{API}/tags", {"name": name}, lambda: self.tags().get(name))
+        except ApiError as exc:
+            if exc.kind != errors.CONFLICT:
+                raise
+            made = self.tags().get(name)  # somebody was faster
+            if made is None:
+                raise
+        return made if isinstance(made, str) else str(self._object(made, "POST /tags")["id"])
+
+    def delete_tag(self, tag_id: str) -> None:
+        """Delete a tag; one that is gone is as good."""
+        self._delete(f"{API}/tags/{tag_id}")
+
+    def check(self) -> dict[str, str]:
+        """What the key is good for: state (valid | invalid | insufficient | unreachable), account, message."""
+        try:
+            for what in ("workflows", "tags"):
+                self._get(f"/{what}", {"limit": 1})
+        except ApiError as exc:
+            state = {401: "invalid", 403: "insufficient"}.get(exc.status)
+            if state is None:
+                state = "invalid" if exc.kind in (errors.REFUSED, errors.INVALID) else "unreachable"
+            return {"state": state, "account": "", "message": exc.message}
+        return {"state": "valid", "account": "", "message": "the key may list workflows and tags"}
+
+    def claimed(self, wishes: t.Sequence[t.Mapping[str, t.Any]]) -> dict[str, str]:
+        """For new tenants (merged tenants, with ``id``): id -> why their names or webhook paths are not free."""
+        ruts = {str(tenant["id"]) for tenant in wishes}
+        found: dict[str, str] = {}
+        for workflow in self.workflows() if ruts else ():
+            rut = workflow.name.split(" ", 1)[0]
+            if rut in ruts and not ours(workflow, rut):
+                found.setdefault(rut, f"a workflow {workflow.name!r} exists and does not bear our tags")
+            for _method, path in hooks(workflow.nodes) if workflow.active else ():
+                rut = path.split("/", 1)[0]
+                if rut in ruts and not ours(workflow, rut):
+                    found.setdefault(rut, f"the webhook path {path} is used by the workflow {workflow.name!r}")
+        return found
+
+    def _pages(self, path: str, query: t.Mapping[str, t.Any]) -> list[t.Mapping[str, t.Any]]:
+        rows: dict[str, t.Mapping[str, t.Any]] = {}  # by id: pages shift when somebody makes or deletes workflows
+        cursor: str | None = None
+        seen: set[str] = set()
+        while True:
+            body = self._get(path, {**query, "limit": PAGE, **({"cursor": cursor} if cursor else {})})
+            for row in body.get("data") or []:
+                rows[str(row["id"])] = row
+            cursor = body.get("nextCursor")
+            if not cursor:
+                return list(rows.values())
+            if cursor in seen:
+                raise ApiError("the pages of the list lead in a circle", where=f"GET {self.http.base_url}{API}{path}")
+            seen.add(cursor)
+
+    def _get(self, path: str, query: t.Mapping[str, t.Any]) -> t.Mapping[str, t.Any]:
+        return self._object(self.http.request("GET", f"{API}{path}", params=query).body, f"GET {path}")
+
+    def _object(self, body: t.Any, what: str) -> t.Mapping[str, t.Any]:
+        if isinstance(body, dict):
+            return body
+        raise ApiError(f"{what}: expected an object, got {self.http.shown(body)}", where=self.http.base_url)
+
+    def _delete(self, path: str) -> None:
+        try:
+            self.http.request("DELETE", path)
+        except ApiError as exc:
+            if exc.kind != errors.MISSING:
+                raise
+
+
+def connect(connection: t.Mapping[str, str], policy: Policy | None = None) -> N8n:
+    """A client. ``connection`` has url (without ``/api/v1``) and api_key; sends nothing yet."""
+    key = connection["api_key"]
+    return N8n(N8nHttp(connection["url"], {"X-N8N-API-KEY": key}, secrets=(key,), policy=policy))
+
+
+def workflow_of(row: t.Mapping[str, t.Any]) -> Workflow:
+    """A workflow of the API in our words."""
+    return Workflow(
+        id=str(row["id"]),
+        name=str(row.get("name") or ""),
+        active=bool(row.get("active")),
+        nodes=[node for node in row.get("nodes") or [] if isinstance(node, dict)],
+        connections=row.get("connections") or {},
+        settings=row.get("settings") or {},
+        tags={str(tag["name"]): str(tag.get("id", "")) for tag in row.get("tags") or []},
+        archived=bool(row.get("isArchived")),
+    )
+
+
+def our_tags(rut: str) -> tuple[str, str]:
+    """The tags that mark a tenant's workflows as ours (n8n allows 24 characters)."""
+    return OUR_TAG, f"{RUT_TAG}{rut}"
+
+
+def ours(workflow: Workflow, rut: str) -> bool:
+    """Whether a workflow is ours and the tenant's: by its tags or, when it has no tenant's tag yet, by its node ids.
+
+    A run may die between making a workflow and tagging it; the ids of the nodes are there from the first moment.
+    """
+    if any(tag.startswith(RUT_TAG) for tag in workflow.tags):
+        return set(our_tags(rut)) <= set(workflow.tags)
+    return workflow.name.startswith(f"{rut} ") and bears(
+        workflow, workflow.name, (str(n.get("name")) for n in workflow.nodes)
+    )
+
+
+def bears(workflow: Workflow, name: str, nodes: t.Iterable[str]) -> bool:
+    """Whether a node of the workflow has the id that we give to one of these nodes in a workflow of that name."""
+    given = {node_id(name, node) for node in nodes}
+    return any(node.get("id") in given for node in workflow.nodes)
+
+
+def node_id(workflow: str, node: str) -> str:
+    """The id of a node: the same in every run, and different for every workflow name."""
+    return str(uuid.uuid5(_IDS, f"{workflow}\n{node}"))
+
+
+def webhook_id(path: str) -> str:
+    """The id of a webhook: the same in every run. Without one, n8n would put the workflow's id before the path."""
+    return str(uuid.uuid5(_IDS, f"webhook\n{path}"))
+
+
+def hooks(nodes: t.Iterable[t.Mapping[str, t.Any]]) -> frozenset[Hook]:
+    """The webhooks that nodes answer on; unique per method and path within an n8n."""
+    found: set[Hook] = set()
+    for node in nodes:
+        if node.get("type") == WEBHOOK and not node.get("disabled"):
+            parameters = node.get("parameters") or {}
+            methods = parameters.get("httpMethod", "GET")
+            path = str(parameters.get("path", "")).strip("/")
+            found |= {(str(each), path) for each in (methods if isinstance(methods, list) else [methods])}
+    return frozenset(found)

@@ -1,0 +1,20 @@
+# Copyright (c) SmarterCL. All rights reserved. See LICENSE.
+"""The mark that everything made by SmarterOS bears, where a provider has room for one."""
+
+from __future__ import annotations
+
+import re
+
+NAME = "smarteros"
+_MARK = re.compile(r"\bsmarteros:(\d{1,8}-[0-9K])(?![0-9A-Za-z-])")
+
+
+def mark(rut: str) -> str:
+    """The owner mark of a tenant, for example ``smarteros:76086428-5``."""
+    return f"{NAME}:{rut}"
+
+
+def owner_of(text: object) -> str | None:
+    """The RUT of the tenant whose mark stands in a text; None where there is no mark of ours."""
+    found = _MARK.search(text) if isinstance(text, str) else None
+    return found.group(1) if found else None

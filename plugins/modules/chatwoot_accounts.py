@@ -1,0 +1,254 @@
+#!/usr/bin/python
+# Copyright (c) SmarterCL. All rights reserved. See LICENSE.
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: chatwoot_accounts
+short_description: Bring the accounts of tenants in Chatwoot to what is wished
+description:
+  - Takes the accounts of many tenants at once, each with an administrator and a website inbox, and sends only what differs.
+  - A tenant's account bears the tenant's RUT in its custom attributes; an account that bears another, or that was not made
+    with this platform token, is never touched.
+  - Chatwoot would make a second account without a word, so an id is written into the tenant's status (O(registry)) the
+    moment it is known, together with what leads back to the account when the run dies in between.
+  - A user of its own, the operator, is administrator of every account. He is made when he is missing; that is not reported.
+version_added: 0.1.0
+author:
+  - SmarterCL (@SmarterCL)
+extends_documentation_fragment:
+  - smartercl.smarteros.bulk
+  - smartercl.smarteros.bulk.attributes
+options:
+  url:
+    description: Address of Chatwoot.
+    type: str
+    required: true
+  platform_token:
+    description:
+      - Access token of a platform app.
+      - Taken from the environment variable E(CHATWOOT_PLATFORM_TOKEN) when it is not set.
+    type: str
+    required: true
+  operator_email:
+    description: Address of the operator user.
+    type: str
+    required: true
+  operator_name:
+    description: Name of the operator user when he has to be made.
+    type: str
+    default: SmarterOS
+  registry:
+    description:
+      - Folder of the tenant files, for writing ids down the moment they exist.
+      - Without it nothing is written; an account whose id was lost is then found only where Chatwoot can list accounts,
+        or when the operator had already joined it.
+    type: path
+  environment:
+    description: The environment whose status block the ids belong to.
+    type: str
+    default: sandbox
+  accounts:
+    description: The wished accounts, one for each tenant.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      tenant:
+        description: The tenant's id, its canonical RUT.
+        type: str
+        required: true
+      name:
+        description: Name of the business; the account's name has the RUT added in brackets, the inbox bears it as it is.
+        type: str
+        required: true
+      slug:
+        description: Short name of the tenant.
+        type: str
+        required: true
+      domain:
+        description: Domain of the tenant.
+        type: str
+        required: true
+      locale:
+        description: Language of the account.
+        type: str
+        default: es
+      support_email:
+        description: Address that answers come from; the administrator's when it is not set.
+        type: str
+      admin:
+        description: The person who administers the account. He gets a random password that nobody knows, and sets his own.
+        type: dict
+        required: true
+        suboptions:
+          name:
+            description: Name of the person.
+            type: str
+            required: true
+          email:
+            description: Address of the person.
+            type: str
+            required: true
+      website_url:
+        description: Address of the website that shows the chat; C(https://) and O(accounts[].domain) when it is not set.
+        type: str
+      account_id:
+        description: The account's id as the tenant's status has it.
+        type: int
+      creating_after:
+        description: The highest account id known when an earlier run began to make this account, as the tenant's status has it.
+        type: int
+      state:
+        description: V(suspended) keeps the account and locks its users out; V(absent) deletes it with all conversations.
+        type: str
+        choices: [present, absent, suspended]
+        default: present
+notes:
+  - Where Chatwoot cannot list accounts (before 4.x), O(accounts[].locale), O(accounts[].support_email) and O(accounts[].slug) are
+    compared only when something else of the account differs. That saves a request per tenant.
+"""
+
+EXAMPLES = r"""
+- name: Bring the account of Acme Corp to what is wished
+  smartercl.smarteros.chatwoot_accounts:
+    url: https://chatwoot.example.com
+    platform_token: "{{ chatwoot_platform_token }}"
+    operator_email: operator@example.com
+    registry: specs/tenants/registry
+    environment: production
+    accounts:
+      - tenant: 76086428-5
+        name: Acme Corp
+        slug: acme
+        domain: acme.example.com
+        admin:
+          name: Ana Pérez
+          email: ana@acme.example.com
+"""
+
+RETURN = r"""
+results:
+  description:
+    - What became of each tenant; the state is V(ready), V(suspended), V(absent) or V(failed).
+    - The ref holds C(account_id), C(user_id) of the administrator, and C(inbox_id).
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - tenant: 76086428-5
+      state: ready
+      changed: false
+      created: false
+      ref: {account_id: 12, user_id: 31, inbox_id: 9}
+      url: https://chatwoot.example.com/app/accounts/12/dashboard
+      message: ""
+      changes: []
+      error:
+requests:
+  description: How many requests were sent.
+  returned: success
+  type: int
+  sample: 6
+errors:
+  description: Why nothing could be attempted.
+  returned: failure
+  type: list
+  elements: dict
+"""
+
+import typing as t
+from pathlib import Path
+
+from ansible.module_utils.basic import env_fallback
+from ansible_collections.smartercl.smarteros.plugins.module_utils import bulk
+from ansible_collections.smartercl.smarteros.plugins.module_utils.clients import chatwoot as client_chatwoot
+from ansible_collections.smartercl.smarteros.plugins.module_utils.errors import ApiError
+from ansible_collections.smartercl.smarteros.plugins.module_utils.registry.errors import StoreError
+from ansible_collections.smartercl.smarteros.plugins.module_utils.registry.store import Registry
+from ansible_collections.smartercl.smarteros.plugins.module_utils.services import chatwoot as service_chatwoot
+
+PERSON = {"name": {"type": "str", "required": True}, "email": {"type": "str", "required": True}}
+ACCOUNT = {
+    "tenant": {"type": "str", "required": True},
+    "name": {"type": "str", "required": True},
+    "slug": {"type": "str", "required": True},
+    "domain": {"type": "str", "required": True},
+    "locale": {"type": "str", "default": "es"},
+    "support_email": {"type": "str"},
+    "admin": {"type": "dict", "required": True, "options": PERSON},
+    "website_url": {"type": "str"},
+    "account_id": {"type": "int"},
+    "creating_after": {"type": "int"},
+    "state": {"type": "str", "choices": ["present", "absent", "suspended"], "default": "present"},
+}
+OPTIONS: dict[str, dict[str, t.Any]] = {
+    "url": {"type": "str", "required": True},
+    "platform_token": {
+        "type": "str",
+        "required": True,
+        "no_log": True,
+        "fallback": (env_fallback, ["CHATWOOT_PLATFORM_TOKEN"]),
+    },
+    "operator_email": {"type": "str", "required": True},
+    "operator_name": {"type": "str", "default": "SmarterOS"},
+    "registry": {"type": "path"},
+    "environment": {"type": "str", "default": "sandbox"},
+    "accounts": {"type": "list", "elements": "dict", "required": True, "options": ACCOUNT},
+}
+
+
+def wish_of(item: dict[str, t.Any]) -> service_chatwoot.Wish:
+    admin = item["admin"]
+    return service_chatwoot.Wish(
+        **{key: value for key, value in item.items() if key not in ("admin", "support_email", "website_url")},
+        support_email=item["support_email"] or admin["email"],
+        website_url=item["website_url"] or f"https://{item['domain']}",
+        admin_name=admin["name"],
+        admin_email=admin["email"],
+    )
+
+
+def remember_in(folder: str | None, environment: str) -> service_chatwoot.Remember:
+    """What writes ids into the tenants' files, at once and durably; nothing without a folder."""
+    registry = Registry(Path(folder)) if folder else None
+
+    def remember(tenant: str, ref: t.Mapping[str, t.Any]) -> None:
+        if registry is None:
+            return
+        try:
+            registry.update_status(tenant, environment, lambda block: with_ref(block, ref))
+        except StoreError as exc:
+            raise ApiError(f"the id could not be written down: {exc}", where=str(registry.path(tenant))) from exc
+
+    return remember
+
+
+def with_ref(block: dict[str, t.Any], ref: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """The tenant's status block with these ids of its account; None takes an id out."""
+    services = dict(block.get("services") or {})
+    entry = {"state": "pending", **(services.get("chatwoot") or {})}
+    merged = {**(entry.get("ref") or {}), **ref}
+    entry["ref"] = {key: value for key, value in merged.items() if value is not None}
+    return {**block, "services": {**services, "chatwoot": entry}}
+
+
+def main() -> None:
+    module = bulk.module_for(OPTIONS)
+    params = module.params
+    bulk.one_per_tenant(module, "accounts")
+    wishes = [wish_of(item) for item in params["accounts"]]
+    operator = service_chatwoot.Operator(params["operator_name"], params["operator_email"])
+    with bulk.usable(module, "chatwoot"):
+        client = client_chatwoot.connect(params, bulk.policy_of(module))
+        seen = service_chatwoot.observe(client, wishes, operator, not module.check_mode, params["concurrency"])
+    if module.check_mode:
+        results = [service_chatwoot.predicted(client, wish, seen.found[wish.tenant]) for wish in wishes]
+    else:
+        remember = remember_in(params["registry"], params["environment"])
+        results = service_chatwoot.carry_out(client, wishes, seen, remember, params["concurrency"])
+    bulk.finish(module, results, client.http.sent)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,185 @@
+#!/usr/bin/python
+# Copyright (c) SmarterCL. All rights reserved. See LICENSE.
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: odoo_users
+short_description: Bring the users of tenants in Odoo to what is wished
+description:
+  - Takes the users of many tenants at once, reads what is there with a few list requests, and sends only what differs.
+  - A login may work for several tenants. It belongs to the tenant of its default company; any other tenant only adds its
+    company and the groups that it needs.
+  - A login whose default company is not one of ours is never touched; that tenant fails and the others go on.
+  - No password is set; Odoo invites a new user by mail.
+version_added: 0.1.0
+author:
+  - SmarterCL (@SmarterCL)
+extends_documentation_fragment:
+  - smartercl.smarteros.bulk
+  - smartercl.smarteros.bulk.attributes
+options:
+  url:
+    description: Address of Odoo, without C(/jsonrpc).
+    type: str
+    required: true
+  database:
+    description: Name of the database.
+    type: str
+    required: true
+  login:
+    description: Login of a user who may administer access rights.
+    type: str
+    required: true
+  secret:
+    description:
+      - API key (or password) of that user.
+      - Taken from the environment variable E(ODOO_API_KEY) when it is not set.
+    type: str
+    required: true
+  users:
+    description: The wished users, one for each tenant.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      tenant:
+        description: The tenant's id, its canonical RUT; its company is found by the owner mark.
+        type: str
+        required: true
+      login:
+        description: What the person logs in with.
+        type: str
+        required: true
+      name:
+        description: Name of the person.
+        type: str
+        required: true
+      email:
+        description: Address of the person; the login when it is not set.
+        type: str
+      groups:
+        description:
+          - External ids of the groups that the user must have; he keeps any others.
+          - When not set, C(base.group_user), C(base.group_partner_manager), C(sales_team.group_sale_manager) and
+            C(website.group_website_designer), as far as this Odoo has them.
+        type: list
+        elements: str
+      lang:
+        description: Language of a new user, where it is installed.
+        type: str
+        default: es_CL
+      tz:
+        description: Time zone of a new user.
+        type: str
+        default: America/Santiago
+      state:
+        description:
+          - V(present) creates or corrects the user and brings an archived one back.
+          - V(suspended) archives a user who works for no other tenant, and takes this tenant from any other.
+          - V(absent) does the same, and deletes a user who has never logged in.
+        type: str
+        choices: [present, absent, suspended]
+        default: present
+notes:
+  - In check mode a tenant without a company counts as one that will have it, because M(smartercl.smarteros.odoo_companies) makes it first.
+seealso:
+  - module: smartercl.smarteros.odoo_companies
+"""
+
+EXAMPLES = r"""
+- name: Bring the administrator of Acme Corp to what is wished
+  smartercl.smarteros.odoo_users:
+    url: https://odoo.example.com
+    database: smarteros
+    login: smarteros
+    secret: "{{ odoo_api_key }}"
+    users:
+      - tenant: 76086428-5
+        login: admin@acme.example.com
+        name: Ana Pérez
+"""
+
+RETURN = r"""
+results:
+  description:
+    - What became of each tenant; the state is V(ready), V(suspended), V(absent) or V(failed), the ref holds C(user_id).
+    - C(created) is always false; M(smartercl.smarteros.odoo_companies) tells whether the tenant is new in Odoo.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - tenant: 76086428-5
+      state: ready
+      changed: true
+      created: false
+      ref: {user_id: 7}
+      url: ""
+      message: ""
+      changes:
+        - action: create
+          what: user admin@acme.example.com of 76086428-5
+          before:
+          after: {name: Ana Pérez, login: admin@acme.example.com, email: admin@acme.example.com, groups: [base.group_user], active: true}
+      error:
+requests:
+  description: How many requests were sent.
+  returned: success
+  type: int
+  sample: 6
+errors:
+  description: Why nothing could be attempted.
+  returned: failure
+  type: list
+  elements: dict
+"""
+
+import typing as t
+
+from ansible.module_utils.basic import env_fallback
+from ansible_collections.smartercl.smarteros.plugins.module_utils import bulk
+from ansible_collections.smartercl.smarteros.plugins.module_utils.clients import odoo as client_odoo
+from ansible_collections.smartercl.smarteros.plugins.module_utils.services import odoo_users as service_users
+
+USER = {
+    "tenant": {"type": "str", "required": True},
+    "login": {"type": "str", "required": True},
+    "name": {"type": "str", "required": True},
+    "email": {"type": "str"},
+    "groups": {"type": "list", "elements": "str"},
+    "lang": {"type": "str", "default": "es_CL"},
+    "tz": {"type": "str", "default": "America/Santiago"},
+    "state": {"type": "str", "choices": ["present", "absent", "suspended"], "default": "present"},
+}
+OPTIONS: dict[str, dict[str, t.Any]] = {
+    "url": {"type": "str", "required": True},
+    "database": {"type": "str", "required": True},
+    "login": {"type": "str", "required": True},
+    "secret": {"type": "str", "required": True, "no_log": True, "fallback": (env_fallback, ["ODOO_API_KEY"])},
+    "users": {"type": "list", "elements": "dict", "required": True, "options": USER},
+}
+
+
+def wish_of(item: dict[str, t.Any]) -> service_users.UserWish:
+    groups = None if item["groups"] is None else tuple(item["groups"])
+    return service_users.UserWish(**{**item, "email": item["email"] or item["login"], "groups": groups})
+
+
+def main() -> None:
+    module = bulk.module_for(OPTIONS)
+    params = module.params
+    bulk.one_per_tenant(module, "users")
+    wishes = [wish_of(item) for item in params["users"]]
+    with bulk.usable(module, "odoo"):
+        client = client_odoo.connect(params, bulk.policy_of(module))
+        seen = service_users.observe(client, wishes)
+    tasks = service_users.plan(wishes, seen, foretell=module.check_mode)
+    if module.check_mode:
+        results = [service_users.predicted(task) for task in tasks]
+    else:
+        results = service_users.carry_out(client, tasks, params["concurrency"])
+    bulk.finish(module, results, client.http.sent)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+#!/usr/bin/python
+# Copyright (c) SmarterCL. All rights reserved. See LICENSE.
+
+"""Documentation of an action plugin; the work is done in the controller's process."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: tenant_open
+short_description: Open a run on tenants
+description:
+  - Gives the run an id unless it has one, locks the tenants for it, and says which services of the catalogue have a tenant entry.
+  - A tenant that another living run holds is left out with a warning; when all are held, the task fails with exit code 4.
+  - A lock whose holder is dead or whose lease has run out is taken over with a warning. In check mode nothing is locked.
+version_added: 0.1.0
+author:
+  - SmarterCL (@SmarterCL)
+options:
+  tenants:
+    description: Inventory host names of the tenants.
+    type: list
+    elements: str
+    required: true
+  reason:
+    description: What the run is for, as others see it who find the lock.
+    type: str
+    required: true
+  wait:
+    description: How long to wait for locks, in seconds.
+    type: float
+    default: 0.0
+  lease:
+    description: How long a lock holds without being renewed, in seconds. Every recorded service renews it.
+    type: float
+    default: 900.0
+attributes:
+  check_mode:
+    support: full
+    description: Nothing is written; the result is what a run would give.
+  diff_mode:
+    support: none
+    description: There is nothing to show beside the result.
+notes:
+  - Runs on the controller, once for all tenants of a play; use it with C(run_once).
+  - The variables C(smos_specs), C(smos_environment) and C(smos_run) say where the specs are, which environment is meant, and which run this is.
+"""
+
+EXAMPLES = r"""
+- name: Open the run
+  smartercl.smarteros.tenant_open:
+    tenants: "{{ ansible_play_hosts_all }}"
+    reason: create tenant
+"""
+
+RETURN = r"""
+ansible_facts:
+  description: The facts C(smos_run), C(smos_services) and C(smos_failed).
+  returned: success
+  type: dict
+"""

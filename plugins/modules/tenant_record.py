@@ -1,0 +1,70 @@
+#!/usr/bin/python
+# Copyright (c) SmarterCL. All rights reserved. See LICENSE.
+
+"""Documentation of an action plugin; the work is done in the controller's process."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: tenant_record
+short_description: Write down what a service answered for tenants
+description:
+  - Writes state, ids, address and message of each tenant's part in a service into the tenant's status, when they are new.
+  - Failed tenants join the fact C(smos_failed), so that the rest of the run leaves them out.
+  - Renews the locks of the run.
+version_added: 0.1.0
+author:
+  - SmarterCL (@SmarterCL)
+options:
+  service:
+    description: The service, as the catalogue names it.
+    type: str
+    required: true
+  results:
+    description: The C(results) of one or several bulk modules, put together.
+    type: list
+    elements: dict
+    default: []
+  failure:
+    description: The result of a task that failed for the service as a whole; recorded for all O(tenants) that need the service.
+    type: dict
+  tenants:
+    description: Inventory host names, needed with O(failure).
+    type: list
+    elements: str
+    default: []
+attributes:
+  check_mode:
+    support: full
+    description: Nothing is written; the result is what a run would give.
+  diff_mode:
+    support: none
+    description: There is nothing to show beside the result.
+notes:
+  - Runs on the controller, once for all tenants of a play; use it with C(run_once).
+  - The variables C(smos_specs), C(smos_environment) and C(smos_run) say where the specs are, which environment is meant, and which run this is.
+"""
+
+EXAMPLES = r"""
+- name: Record what became of the accounts
+  smartercl.smarteros.tenant_record:
+    service: chatwoot
+    results: "{{ accounts.results }}"
+"""
+
+RETURN = r"""
+changes:
+  description: What was, or would be, changed, each with its service and tenant.
+  returned: success
+  type: list
+  elements: dict
+errors:
+  description: What failed, in rows of C(what), C(where), C(why), C(next).
+  returned: success
+  type: list
+  elements: dict
+answers:
+  description: State, ids, address and message by tenant, where something changed or failed.
+  returned: success
+  type: dict
+"""

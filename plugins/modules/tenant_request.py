@@ -1,0 +1,85 @@
+#!/usr/bin/python
+# Copyright (c) SmarterCL. All rights reserved. See LICENSE.
+
+"""Documentation of an action plugin; the work is done in the controller's process."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: tenant_request
+short_description: Judge a request for a tenant by the specs
+description:
+  - Holds what is asked for against the schema, the rules and the registry, and gives the tenant's document and merged form.
+  - Writes nothing. A request for a tenant that is registered already must say the same as the registry, and goes on with it.
+version_added: 0.1.0
+author:
+  - SmarterCL (@SmarterCL)
+options:
+  rut:
+    description: The tenant's RUT in any usual spelling.
+    type: str
+    required: true
+  name:
+    description: The name, 3 to 64 characters.
+    type: str
+    required: true
+  domain:
+    description: The domain below the zone, for example V(acme.smarterbot.cl); its first label becomes the slug.
+    type: str
+    required: true
+  plan:
+    description: The plan; the template's by default.
+    type: str
+  email:
+    description: The owner's e-mail address; C(admin@) the domain by default.
+    type: str
+  custom_domain:
+    description: A domain of the tenant's own.
+    type: str
+  template:
+    description: The template that gives the defaults.
+    type: str
+  without:
+    description: Services that the tenant does without.
+    type: list
+    elements: str
+    default: []
+attributes:
+  check_mode:
+    support: full
+    description: Nothing is written; the result is what a run would give.
+  diff_mode:
+    support: none
+    description: There is nothing to show beside the result.
+notes:
+  - Runs on the controller, once for all tenants of a play; use it with C(run_once).
+  - The variables C(smos_specs), C(smos_environment) and C(smos_run) say where the specs are, which environment is meant, and which run this is.
+"""
+
+EXAMPLES = r"""
+- name: Judge a request
+  smartercl.smarteros.tenant_request:
+    rut: 76.086.428-5
+    name: Acme Corp
+    domain: acme.smarterbot.cl
+  register: request
+"""
+
+RETURN = r"""
+host:
+  description: The inventory host name, which is the slug.
+  returned: success
+  type: str
+is_new:
+  description: Whether the tenant is not yet registered.
+  returned: success
+  type: bool
+document:
+  description: The tenant's document as it is, or would be, in the registry.
+  returned: success
+  type: dict
+tenant:
+  description: The tenant merged from template, plan and its own spec.
+  returned: success
+  type: dict
+"""

@@ -1,0 +1,61 @@
+#!/usr/bin/python
+# Copyright (c) SmarterCL. All rights reserved. See LICENSE.
+
+"""Documentation of an action plugin; the work is done in the controller's process."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: tenant_settle
+short_description: Close a run on tenants
+description:
+  - Decides each tenant's phase by what its services have answered (V(active), or V(failed) with the reason) and releases the run's locks.
+  - A tenant that this run registered and whose creation has been undone to the last service leaves the registry.
+version_added: 0.1.0
+author:
+  - SmarterCL (@SmarterCL)
+options:
+  tenants:
+    description: Inventory host names of the tenants.
+    type: list
+    elements: str
+    required: true
+  worked:
+    description: Whether the run came as far as working on the tenants; if not, only the locks are released.
+    type: bool
+    default: true
+  undone:
+    description: Ids of the tenants whose creation was undone.
+    type: list
+    elements: str
+    default: []
+attributes:
+  check_mode:
+    support: full
+    description: Nothing is written; the result is what a run would give.
+  diff_mode:
+    support: none
+    description: There is nothing to show beside the result.
+notes:
+  - Runs on the controller, once for all tenants of a play; use it with C(run_once).
+  - The variables C(smos_specs), C(smos_environment) and C(smos_run) say where the specs are, which environment is meant, and which run this is.
+"""
+
+EXAMPLES = r"""
+- name: Settle the tenants
+  smartercl.smarteros.tenant_settle:
+    tenants: "{{ ansible_play_hosts_all }}"
+"""
+
+RETURN = r"""
+settled:
+  description: Host, tenant, phase and reason of each tenant.
+  returned: success
+  type: list
+  elements: dict
+not_ready:
+  description: Host names of the tenants that are not active.
+  returned: success
+  type: list
+  elements: str
+"""

@@ -1,0 +1,157 @@
+# Copyright (c) SmarterCL. All rights reserved. See LICENSE.
+"""The base of our action plugins: what work on the registry has in common.
+
+These actions run in the controller's own process, once per play for all tenants: the registry lies beside the
+playbooks, and a module process for each step would cost ten times as much.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import typing as t
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.smartercl.smarteros.plugins.module_utils import lifeline
+from ansible_collections.smartercl.smarteros.plugins.module_utils.registry.errors import StoreError
+from ansible_collections.smartercl.smarteros.plugins.module_utils.registry.store import Registry
+from ansible_collections.smartercl.smarteros.plugins.plugin_utils import inventory_cache, locks, specs
+from ansible_collections.smartercl.smarteros.plugins.plugin_utils.schema import LibraryMissing
+
+FAILED, INVALID, UNUSABLE, LOCKED = 1, 2, 3, 4  # exit codes of the command line
+
+
+
+class Stop(Exception):
+    """Ends the action as failed, in words for the operator.
+
+    ``errors`` are rows of what, where, why, next; ``exit_code`` is what the command line ends with.
+    """
+
+    def __init__(self, exit_code: int, errors: t.Sequence[t.Mapping[str, str]], **facts: t.Any) -> None:
+        super().__init__("; ".join(told(error) for error in errors))
+        self.exit_code = exit_code
+        self.errors = [dict(error) for error in errors]
+        self.facts = facts
+
+
+def plain(value: t.Any) -> t.Any:
+    """Data without Ansible's tags: libraries outside Ansible know only exact strings, lists and mappings."""
+    return json.loads(json.dumps(value))
+
+
+def _mind_the_command() -> None:
+    """A run must not outlive the `smos` that started it: nobody would hear of what it does."""
+    command = os.environ.get("SMOS_PID", "")
+    if command.isdigit() and not lifeline.lives(int(command)):
+        raise Stop(FAILED, [{
+            "what": "the run",
+            "where": "",
+            "why": "the command that started it is gone",
+            "next": "Run the same command again: it goes on from here",
+        }])  # fmt: skip
+
+
+def told(error: t.Mapping[str, str]) -> str:
+    """One error as one sentence."""
+    where = f" ({error['where']})" if error.get("where") else ""
+    following = f". {error['next']}" if error.get("next") else ""
+    return f"{error['what']}{where}: {error['why']}{following}"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Where a play works: which specs, which environment, which run."""
+
+    root: Path
+    environment: str
+    run: str
+    check_mode: bool
+    pid: int
+
+    @cached_property
+    def specs(self) -> specs.Specs:
+        """The specs; raises SpecError where they are broken."""
+        return specs.load(self.root)
+
+    @property
+    def registry(self) -> Registry:
+        """The tenant files."""
+        return Registry(self.specs.tenants_folder)
+
+    @property
+    def locks(self) -> locks.Locks:
+        """The tenants' locks of this environment."""
+        return locks.Locks(self.registry.folder, self.environment)
+
+    def entries(self, names: t.Sequence[str]) -> dict[str, inventory_cache.Entry]:
+        """The registry's entries by inventory host name; what is not registered is left out."""
+        return inventory_cache.load_some(self.root, self.environment, names)
+
+    def write(self, blocks: t.Sequence[tuple[str, t.Mapping[str, t.Any]]]) -> int:
+        """Write status blocks by RUT; gives how many files changed. Raises Stop when one cannot be written."""
+        written = self.registry.update_many([(rut, self.environment, block) for rut, block in blocks])
+        if written.failed:
+            raise Stop(FAILED, [error.as_dict() for error in written.failed.values()])
+        return len(written.changed)
+
+    def tenants(self, names: t.Sequence[str], task_vars: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
+        """The merged tenants of these host names: as registered, or else as just requested."""
+        entries = self.entries(names)
+        hostvars = task_vars["hostvars"]
+        return [entries[name].merged if name in entries else plain(hostvars[name]["tenant"]) for name in names]
+
+
+class RegistryAction(ActionBase):  # type: ignore[misc]  # ansible-core ships no types
+    """Checks the arguments, finds the setting, and turns Stop and SpecError into a failure with an exit code."""
+
+    TRANSFERS_FILES = False
+    _requires_connection = False
+    argument_spec: t.ClassVar[dict[str, dict[str, t.Any]]] = {}
+
+    def work(self, args: dict[str, t.Any], setting: Setting, task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+        """What the action does; gives the result for Ansible."""
+        raise NotImplementedError
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        """Called by Ansible."""
+        variables = task_vars or {}
+        result: dict[str, t.Any] = super().run(tmp, variables)
+        _valid, args = self.validate_argument_spec(argument_spec=self.argument_spec)
+        try:
+            _mind_the_command()
+            result.update(self.work(plain(args), self._setting(variables), variables))
+        except specs.SpecError as exc:
+            self._stop(result, Stop(INVALID, [mistake.as_error() for mistake in exc.mistakes]))
+        except StoreError as exc:
+            self._stop(result, Stop(FAILED, [exc.as_dict()]))
+        except (locks.LockError, LibraryMissing) as exc:
+            row = {"what": "this machine", "where": "", "why": str(exc), "next": "Repair that, then run the same command again"}
+            self._stop(result, Stop(UNUSABLE, [row]))
+        except Stop as exc:
+            self._stop(result, exc)
+        return result
+
+    def warn(self, text: str) -> None:
+        """Show the operator a warning."""
+        self._display.warning(text)
+
+    def _setting(self, variables: dict[str, t.Any]) -> Setting:
+        def value(name: str) -> str:
+            return str(self._templar.template(variables[name])) if name in variables else ""
+
+        return Setting(
+            root=Path(value("smos_specs")).resolve(),
+            environment=value("smos_environment"),
+            run=value("smos_run"),
+            check_mode=bool(self._task.check_mode),
+            pid=os.getppid(),  # a worker's parent is the ansible-playbook process: it lives as long as the run
+        )
+
+    @staticmethod
+    def _stop(result: dict[str, t.Any], stop: Stop) -> None:
+        result.update(failed=True, msg=str(stop), exit_code=stop.exit_code, errors=stop.errors, **stop.facts)

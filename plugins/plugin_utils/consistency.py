@@ -1,0 +1,283 @@
+# Copyright (c) SmarterCL. All rights reserved. See LICENSE.
+"""Rules between keys and files of the specs that no schema can express.
+
+Each rule is a generator over the documents by kind (``services``, ``dns`` …); it gives the kind of the file that has
+the mistake, the place in it, and what is wrong. The documents have passed their schemas before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+from ansible_collections.smartercl.smarteros.plugins.plugin_utils.mistakes import Place, shown
+
+Documents = dict[str, Any]
+
+
+class Broken(NamedTuple):
+    """A broken rule: the file's kind, the place in it, the rule, what was found, what to do."""
+
+    kind: str
+    place: Place
+    rule: str
+    message: str
+    next: str
+
+
+def core(documents: Documents) -> Iterator[Broken]:
+    """Check what every run leans on: catalogue, plans, templates, environments, versions, DNS."""
+    for rule in (_references, _cycles, _ports, _hosts, _provisioning, _order, _plans, _templates, _versions, _zone):
+        yield from rule(documents)
+
+
+def rest(documents: Documents) -> Iterator[Broken]:
+    """Check what only single jobs lean on: machines, network, backup, monitoring, decisions."""
+    for rule in (_machines, _backup, _monitoring, _decisions):
+        yield from rule(documents)
+
+
+def _services(documents: Documents) -> dict[str, dict[str, Any]]:
+    services: dict[str, dict[str, Any]] = documents["services"]["services"]
+    return services
+
+
+def _dangling(kind: str, place: Place, name: str, what: str, known: Iterable[str]) -> Iterator[Broken]:
+    """Tell of a name that leads nowhere."""
+    known = list(known)
+    if name not in known:
+        listed = ", ".join(known[:12]) + (" …" if len(known) > 12 else "")
+        yield Broken(
+            kind, place, f"A reference names {what} that exists.", f"{shown(name)} is unknown.", f"Known: {listed}."
+        )
+
+
+def _references(documents: Documents) -> Iterator[Broken]:
+    services = _services(documents)
+    for name, service in services.items():
+        for position, needed in enumerate(service.get("depends_on", ())):
+            yield from _dangling("services", ("services", name, "depends_on", position), needed, "a service", services)
+        if service.get("entries") and not service.get("role"):
+            place = ("services", name, "entries")
+            yield Broken("services", place, "Entries belong to a role.", f"{name} has no role.", "Name its role.")
+    environments = documents["environments"]
+    yield from _dangling(
+        "environments", ("default",), environments["default"], "an environment", environments["environments"]
+    )
+
+
+def _cycles(documents: Documents) -> Iterator[Broken]:
+    """Tell of services that wait for each other, each circle once."""
+    services = _services(documents)
+    done: set[str] = set()
+    for start in services:
+        trail: list[str] = []
+        circle = _circle(start, services, trail, done)
+        if circle:
+            told = " → ".join(circle)
+            place = ("services", circle[0], "depends_on")
+            yield Broken("services", place, "Dependencies form no circle.", f"{told}.", "Take one of them out.")
+
+
+def _circle(name: str, services: dict[str, Any], trail: list[str], done: set[str]) -> list[str]:
+    """Follow dependencies; give the circle that ``name`` leads into, or nothing."""
+    if name in trail:
+        return [*trail[trail.index(name) :], name]
+    if name in done or name not in services:
+        return []
+    trail.append(name)
+    for needed in services[name].get("depends_on", ()):
+        circle = _circle(needed, services, trail, done)
+        if circle:
+            done.update(circle)
+            return circle
+    trail.pop()
+    done.add(name)
+    return []
+
+
+def _ports(documents: Documents) -> Iterator[Broken]:
+    taken: dict[int, str] = {}
+    for name, service in _services(documents).items():
+        for position, port in enumerate(service.get("publish") or ()):
+            place = ("services", name, "publish", position)
+            if service.get("internal"):
+                rule = "An internal service publishes no port."
+                yield Broken("services", place, rule, f"{name} publishes port {port}.", "Take the port out.")
+            if port in taken:
+                rule = "A port of the machine belongs to one service."
+                yield Broken("services", place, rule, f"{taken[port]} has port {port} already.", "Give another port.")
+            taken.setdefault(port, name)
+
+
+def _hosts(documents: Documents) -> Iterator[Broken]:
+    taken: dict[str, str] = {}
+    reserved = set(documents["tenants"]["reserved_slugs"])
+    for name, service in _services(documents).items():
+        host = service.get("host")
+        place = ("services", name, "host")
+        if host and host in taken:
+            yield Broken(
+                "services", place, "A host name belongs to one service.", f"{taken[host]} has {host}.", "Rename it."
+            )
+        if host and host not in reserved:
+            yield Broken("services", place, _RESERVED_RULE, f"{shown(host)} could be taken by a tenant.", _RESERVE_IT)
+        taken.setdefault(host or name, name)
+
+
+_RESERVED_RULE = "Names of the system are reserved slugs."
+_RESERVE_IT = "Add it to reserved_slugs of the tenant registry."
+
+
+def _provisioning(documents: Documents) -> Iterator[Broken]:
+    taken: dict[int, str] = {}
+    for name, service in _services(documents).items():
+        if "tenant" not in service.get("entries", ()):
+            continue
+        place = ("services", name, "provisioning")
+        number = service.get("provisioning")
+        if number is None:
+            rule = "A service with a tenant entry has a place in the order of provisioning."
+            yield Broken("services", ("services", name), rule, f"{name} has none.", "Add provisioning.")
+        elif number in taken:
+            rule = "Each place in the order of provisioning is there once."
+            yield Broken("services", place, rule, f"{taken[number]} has {number} already.", "Give another number.")
+        else:
+            taken[number] = name
+
+
+def _order(documents: Documents) -> Iterator[Broken]:
+    services = _services(documents)
+    order = documents["services"]["deployment"]["order"]
+    for position, name in enumerate(order):
+        place = ("deployment", "order", position)
+        yield from _dangling("services", place, name, "a service", services)
+        for needed in services.get(name, {}).get("depends_on", ()):
+            if needed in order[position + 1 :]:
+                rule = "A service is deployed after what it depends on."
+                yield Broken("services", place, rule, f"{name} comes before {needed}.", "Change the order.")
+
+
+def tenant_services(documents: Documents) -> list[str]:
+    """Give the services that a tenant can have, in provisioning order."""
+    found = [(one.get("provisioning") or 0, name) for name, one in _services(documents).items() if _for_tenants(one)]
+    return [name for _number, name in sorted(found)]
+
+
+def _for_tenants(service: dict[str, Any]) -> bool:
+    return "tenant" in service.get("entries", ())
+
+
+def _plans(documents: Documents) -> Iterator[Broken]:
+    registry = documents["tenants"]
+    plans = registry["plans"]
+    yield from _dangling("tenants", ("default_plan",), registry["default_plan"], "a plan", plans)
+    known = tenant_services(documents)
+    flags = {flag for plan in plans.values() for flag in plan["features"]}
+    for name, plan in plans.items():
+        for service in plan.get("services") or ():
+            yield from _dangling("tenants", ("plans", name, "services", service), service, "a tenant's service", known)
+        for flag in sorted(flags - set(plan["features"])):
+            rule = "Every plan names every feature flag."
+            yield Broken("tenants", ("plans", name, "features"), rule, f"{flag} is missing.", "Add it.")
+    for kind, bounds in registry["naming"].items():
+        if bounds["min_length"] > bounds["max_length"]:
+            place = ("naming", kind, "min_length")
+            yield Broken("tenants", place, "The least is not above the most.", "No text can keep to it.", "Correct it.")
+
+
+def _templates(documents: Documents) -> Iterator[Broken]:
+    known = tenant_services(documents)
+    flags = {flag for plan in documents["tenants"]["plans"].values() for flag in plan["features"]}
+    for name, template in documents["templates"]["templates"].items():
+        for service in template.get("services") or ():
+            place = ("templates", name, "services", service)
+            yield from _dangling("templates", place, service, "a tenant's service", known)
+        for flag in template.get("features") or ():
+            place = ("templates", name, "features", flag)
+            yield from _dangling("templates", place, flag, "a feature flag of the plans", sorted(flags))
+
+
+def _versions(documents: Documents) -> Iterator[Broken]:
+    services = _services(documents)
+    components = documents["versions"]["components"]
+    for name, component in components.items():
+        yield from _dangling("versions", ("components", name), name, "a service", services)
+        here, there = component["version"], services.get(name, {}).get("version")
+        if name in services and here != there:
+            rule = "The version of a service is the same in the catalogue and in the release."
+            message = f"{shown(here)} here, {shown(there)} in the catalogue."
+            yield Broken("versions", ("components", name, "version"), rule, message, "Make them equal.")
+    for name, service in services.items():
+        if service.get("version") and name not in components:
+            place = ("services", name, "version")
+            yield Broken(
+                "services", place, "A versioned service is part of the release.", f"{name} is not.", "Add it there."
+            )
+
+
+def _zone(documents: Documents) -> Iterator[Broken]:
+    dns, zone = documents["dns"], documents["tenants"]["zone"]
+    if dns["zone"] != zone:
+        rule = "Tenants' domains lie in the zone that the system manages."
+        yield Broken("dns", ("zone",), rule, f"{dns['zone']} here, {zone} in the tenant registry.", "Make them equal.")
+    reserved = set(documents["tenants"]["reserved_slugs"])
+    seen: dict[str, str] = {}
+    for position, record in enumerate(dns["records"]):
+        name, place = record["name"], ("records", position, "name")
+        if name not in ("@", "*") and name not in reserved:
+            yield Broken("dns", place, _RESERVED_RULE, f"{shown(name)} could be taken by a tenant.", _RESERVE_IT)
+        if name in seen:
+            rule = "A name has one record."
+            yield Broken(
+                "dns", place, rule, f"{shown(name)} has a record of type {seen[name]} already.", "Take one out."
+            )
+        seen.setdefault(name, record["type"])
+
+
+def _machines(documents: Documents) -> Iterator[Broken]:
+    hosts = documents["vps"]["hosts"]
+    for position, record in enumerate(documents["dns"]["records"]):
+        if "host" in record:
+            yield from _dangling("dns", ("records", position, "host"), record["host"], "a machine of vps.yml", hosts)
+    ssh = documents["vps"]["ssh"]["port"]
+    for name, service in _services(documents).items():
+        if ssh in (service.get("publish") or ()):
+            place = ("services", name, "publish")
+            rule = "A port of the machine belongs to one service."
+            yield Broken("services", place, rule, f"SSH has port {ssh}.", "Give another port.")
+    opened = [entry["port"] for entry in documents["network"]["firewall"]["open"]]
+    if ssh not in opened:
+        rule = "The firewall leaves SSH open, or nobody gets in again."
+        yield Broken("network", ("firewall", "open"), rule, f"Port {ssh} is not open.", "Add it.")
+
+
+def _backup(documents: Documents) -> Iterator[Broken]:
+    services = _services(documents)
+    databases = [database for service in services.values() for database in service.get("databases", ())]
+    parts = documents["backup"]["parts"]
+    for position, name in enumerate(parts["databases"]):
+        yield from _dangling("backup", ("parts", "databases", position), name, "a database of the catalogue", databases)
+    for part in ("volumes", "configuration"):
+        for position, name in enumerate(parts[part]):
+            yield from _dangling("backup", ("parts", part, position), name, "a service", services)
+
+
+def _monitoring(documents: Documents) -> Iterator[Broken]:
+    services = _services(documents)
+    for name, board in documents["monitoring"]["dashboards"].items():
+        yield from _dangling("monitoring", ("dashboards", name, "service"), board["service"], "a service", services)
+
+
+def _decisions(documents: Documents) -> Iterator[Broken]:
+    decisions = documents["decisions"]["decisions"]
+    known = [decision["id"] for decision in decisions]
+    for position, decision in enumerate(decisions):
+        place = ("decisions", position, "id")
+        if decision["id"] in known[:position]:
+            yield Broken(
+                "decisions", place, "A decision's id is there once.", f"{decision['id']} is not.", "Number it anew."
+            )
+        newer = decision.get("superseded_by")
+        if newer:
+            yield from _dangling("decisions", ("decisions", position, "superseded_by"), newer, "a decision", known)

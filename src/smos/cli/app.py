@@ -1,0 +1,86 @@
+"""The root of the command line: global options, the commands, and how every ending becomes an exit code."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import click
+import typer
+
+from smos import __version__, exitcodes
+from smos.cli import create, inspect, plan, sandbox, tenant
+from smos.outcome import Failure, Outcome, Speaker
+from smos.settings import Settings, hoisted
+
+app = typer.Typer(
+    name="smos",
+    help="SmarterOS: the back office of many shops, from specs in git.",
+    epilog="Global options may stand anywhere on the line. Exit codes: 0 done, 1 failed, 2 invalid input, "
+    "3 environment unusable, 4 refused, 10 changes pending, 130 stopped.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help comes in half the time
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(create.app, name="create")
+app.add_typer(tenant.app, name="tenant")
+app.add_typer(sandbox.app, name="sandbox")
+app.command("plan")(plan.plan)
+app.command("validate")(inspect.validate)
+app.command("history")(inspect.history)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"smos {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(  # noqa: PLR0913  # one parameter per global option of the contract
+    ctx: typer.Context,
+    env: Annotated[str, typer.Option("--env", envvar="SMOS_ENV", help="Inventory: inventories/NAME.")] = "sandbox",
+    specs: Annotated[str | None, typer.Option("--specs", envvar="SMOS_SPECS_REPO", help="Spec repository.")] = None,
+    check: Annotated[bool, typer.Option("--check", help="Change nothing and predict.")] = False,
+    diff: Annotated[bool, typer.Option("--diff", help="Show differences.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout and nothing else there.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Answer every confirmation with yes.")] = False,
+    verbose: Annotated[int, typer.Option("-v", "--verbose", count=True, help="Ansible's own output; up to -vvvv.")] = 0,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Only errors.")] = False,
+    limit: Annotated[str | None, typer.Option("--limit", help="Passed to the playbook: these hosts only.")] = None,
+    tags: Annotated[str | None, typer.Option("--tags", help="Passed to the playbook: these tags only.")] = None,
+    extra_vars: Annotated[list[str] | None, typer.Option("-e", "--extra-vars", metavar="VARS", help="Passed to the playbook: variables.")] = None,
+    forks: Annotated[int | None, typer.Option("--forks", help="Passed to the playbook: parallel processes.")] = None,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,
+) -> None:
+    """Take the global options."""
+    ctx.obj = Settings(env, specs, check, diff, as_json, yes, verbose, quiet, limit, tags, tuple(extra_vars or ()), forks)
+
+
+def call(argv: list[str]) -> int:
+    """Run one command line; every ending gives an exit code, and with --json a document."""
+    words = hoisted(argv)
+    try:
+        code = app(words, prog_name="smos", standalone_mode=False)
+        return code if isinstance(code, int) else exitcodes.DONE
+    except click.ClickException as exc:
+        if "--json" in words:
+            return _told(words, Outcome(errors=(_usage(exc),), code=exitcodes.INVALID))
+        exc.show()
+        return exitcodes.INVALID
+    except Failure as exc:
+        return _told(words, exc.outcome)
+    except (KeyboardInterrupt, click.Abort):
+        print("stopped", file=sys.stderr)
+        return exitcodes.INTERRUPTED
+
+
+def _told(words: list[str], outcome: Outcome) -> int:
+    env = words[words.index("--env") + 1] if "--env" in words else "sandbox"
+    command = " ".join([word for word in words if not word.startswith("-")][:2])
+    return Speaker(command, env, "--json" in words).finish(outcome)
+
+
+def _usage(exc: click.ClickException) -> dict[str, str]:
+    return {"what": "command line", "where": "", "why": exc.format_message(), "next": "See `smos --help`"}

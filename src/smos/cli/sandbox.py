@@ -1,0 +1,156 @@
+"""`smos sandbox …`: the embedded provider emulator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from smos import exitcodes
+from smos.outcome import Outcome, Speaker, failure
+from smos.settings import Settings
+
+app = typer.Typer(help="The embedded sandbox: providers on this machine, with faults on demand.", no_args_is_help=True)
+Provider = Annotated[str | None, typer.Option("--provider", help="cloudflare, odoo, chatwoot or n8n.")]
+
+
+@app.command("up")
+def up(
+    ctx: typer.Context,
+    port: Annotated[int | None, typer.Option("--port", help="Exactly this port; else 8321 or the next free one.")] = None,
+    latency: Annotated[float | None, typer.Option("--latency", help="Milliseconds that every answer takes.")] = None,
+    rate_limits: Annotated[bool | None, typer.Option("--rate-limits/--no-rate-limits", help="The providers' own rate limits.")] = None,
+    n8n_version: Annotated[str | None, typer.Option("--n8n-version", help="Behave like n8n 1 or 2.")] = None,
+) -> int:
+    """Start it, or change the settings of the one that runs. Its state survives a restart.
+
+    Example: smos sandbox up --latency 50
+    """
+    from smos.sandbox import server
+
+    def work(state: Path) -> dict[str, Any]:
+        found = server.up(state, port, latency_ms=latency, rate_limits=rate_limits, n8n_version=n8n_version)
+        return {"url": found.url, "pid": found.pid}
+
+    return _told(ctx.obj, "up", work, lambda result: print(f"running on {result['url']} (pid {result['pid']})"))
+
+
+@app.command("down")
+def down(ctx: typer.Context) -> int:
+    """Stop it; its state stays."""
+    from smos.sandbox import server
+
+    return _told(
+        ctx.obj,
+        "down",
+        lambda state: {"stopped": server.down(state)},
+        lambda result: print("stopped" if result["stopped"] else "it was not running"),
+    )
+
+
+@app.command("status")
+def status(ctx: typer.Context) -> int:
+    """Tell whether it runs, where, and with which faults."""
+    from smos.sandbox import server
+
+    def human(result: dict[str, Any]) -> None:
+        print(f"running on {result['url']} (pid {result['pid']})" if result["running"] else "not running")
+        for rule in result.get("faults", []):
+            print(f"  fault {rule}")
+
+    return _told(ctx.obj, "status", lambda state: _status(server.status(state)), human)
+
+
+@app.command("requests")
+def requests(
+    ctx: typer.Context,
+    provider: Provider = None,
+    writes: Annotated[bool, typer.Option("--writes", help="Only requests that change something.")] = False,
+    last: Annotated[int, typer.Option("--last", help="How many.")] = 100,
+) -> int:
+    """Show the requests that it was sent, secrets masked.
+
+    Example: smos sandbox requests --writes --provider odoo
+    """
+    from smos.sandbox import server
+
+    def human(result: dict[str, Any]) -> None:
+        for row in result["requests"]:
+            print(f"{row['id']:>6}  {row['provider']:<11} {row['operation']:<32} {row['status']:>3}  {row['ms']:.1f} ms")
+        print(f"{result['matching']} requests")
+
+    return _told(ctx.obj, "requests", lambda state: server.requests(state, provider=provider, writes=writes, limit=last), human)
+
+
+@app.command("fault")
+def fault(  # noqa: PLR0913  # one parameter per property of a rule
+    ctx: typer.Context,
+    kind: Annotated[str | None, typer.Argument(help="latency, status, 429, 500, reset, timeout_after_commit, timeout_before.")] = None,
+    provider: Provider = None,
+    operation: Annotated[str | None, typer.Option("--operation", help="Name or pattern, for example accounts.create.")] = None,
+    times: Annotated[str | None, typer.Option("--times", help="How often: a number or `always`.")] = None,
+    after: Annotated[int | None, typer.Option("--after", help="Let so many pass first.")] = None,
+    every: Annotated[int | None, typer.Option("--every", help="Only every n-th.")] = None,
+    seconds: Annotated[float | None, typer.Option("--seconds", help="How long, for latency and time-outs.")] = None,
+    retry_after: Annotated[int | None, typer.Option("--retry-after", help="What a 429 asks for, in seconds.")] = None,
+    status_code: Annotated[int | None, typer.Option("--status", help="The status of kind `status`.")] = None,
+    clear: Annotated[bool, typer.Option("--clear", help="Take all faults out of force.")] = False,
+) -> int:
+    """Make a provider fail on purpose, or list the faults in force.
+
+    Example: smos sandbox fault timeout_after_commit --provider chatwoot --operation accounts.create --times 1
+    """
+    from smos.sandbox import server
+
+    wish = {"kind": kind, "provider": provider, "operation": operation, "after": after, "every": every}
+    wish |= {"seconds": seconds, "retry_after": retry_after, "status": status_code}
+    wish["times"] = int(times) if times and times.isdigit() else times
+    rule = {key: value for key, value in wish.items() if value is not None}
+
+    def work(state: Path) -> dict[str, Any]:
+        if clear:
+            return {"cleared": server.clear_faults(state), "faults": []}
+        if kind is not None:
+            server.fault(state, rule)
+        return {"faults": server.faults(state)}
+
+    def human(result: dict[str, Any]) -> None:
+        for each in result["faults"]:
+            print(each)
+        print(f"{len(result['faults'])} faults in force")
+
+    return _told(ctx.obj, "fault", work, human)
+
+
+@app.command("reset")
+def reset(ctx: typer.Context, provider: Provider = None) -> int:
+    """Empty all providers, or one, and seed them again."""
+    from smos.sandbox import server
+
+    return _told(
+        ctx.obj,
+        "reset",
+        lambda state: {"reset": server.reset(state, provider)},
+        lambda result: print(f"emptied: {', '.join(result['reset'])}"),
+    )
+
+
+def _status(found: dict[str, Any] | None) -> dict[str, Any]:
+    return {"running": found is not None, **(found or {})}
+
+
+def _told(
+    settings: Settings, verb: str, work: Callable[[Path], dict[str, Any]], human: Callable[[dict[str, Any]], None]
+) -> int:
+    """Do it with the sandbox's state directory, and tell the result; a SandboxError ends with 3."""
+    from smos.project import find
+    from smos.sandbox.server import SandboxError
+
+    state = find().state_dir / "sandbox"
+    try:
+        result = work(state)
+    except SandboxError as exc:
+        raise failure(exitcodes.UNUSABLE, f"sandbox {verb}", str(exc), str(state), "See `smos sandbox status`") from exc
+    return Speaker(f"sandbox {verb}", settings.env, settings.as_json).finish(Outcome(result), lambda: human(result))

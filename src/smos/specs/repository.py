@@ -1,0 +1,132 @@
+# Copyright (c) SmarterCL. All rights reserved. See LICENSE.
+"""The files that describe the repository itself: index, versions, decisions, environments."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from smos.specs.base import Day, Identifier, Line, RelativePath, Strict, Text, Version, text
+
+Digest = Annotated[str, text("sha256:[0-9a-f]{64}", "A digest is sha256: and 64 hexadecimal digits.")]
+Image = Annotated[str, text("[a-z0-9][a-z0-9._/:-]{1,200}", "An image is written as name:tag.")]
+DecisionId = Annotated[str, text("ADR-[0-9]{3}", "A decision is numbered ADR-001.")]
+
+
+class InfraFiles(Strict):
+    """The files of infra/."""
+
+    vps: RelativePath
+    network: RelativePath
+    dns: RelativePath
+    backup: RelativePath
+    monitoring: RelativePath
+
+
+class TenantFiles(Strict):
+    """Where the tenants are."""
+
+    registry: RelativePath
+    template: RelativePath
+    folder: RelativePath = Field(description="One file per tenant, named by its RUT.")
+
+
+class IndexFiles(Strict):
+    """Every file of the specs, relative to the folder that the index lies in."""
+
+    versions: RelativePath
+    decisions: RelativePath
+    environments: RelativePath
+    services: RelativePath
+    infra: InfraFiles
+    tenants: TenantFiles
+    workflows: RelativePath = Field(description="Folder of the workflow templates.")
+
+
+class Index(Strict):
+    """The entry point."""
+
+    format: Literal[1] = Field(description="Version of the layout of the specs.")
+    name: Identifier
+    description: Text
+    files: IndexFiles
+
+
+class Component(Strict):
+    """A part that a release is made of."""
+
+    version: Version
+    image: Image | None = None
+    digest: Digest | None = Field(None, description="Noted when the release is cut.")
+    note: Line | None = None
+
+
+class Release(Strict):
+    """The release that the specs describe."""
+
+    version: Version
+    codename: Line
+    state: Literal["in-work", "released", "withdrawn"]
+
+
+class PastRelease(Strict):
+    """A release that was cut."""
+
+    version: Version
+    date: Day
+    summary: Line
+
+
+class PlannedRelease(Strict):
+    """A release that is wished for."""
+
+    version: Version
+    codename: Line
+    goals: list[Line]
+
+
+class Versions(Strict):
+    """Release, components, history, roadmap."""
+
+    release: Release
+    components: dict[Identifier, Component]
+    history: list[PastRelease]
+    roadmap: list[PlannedRelease]
+
+
+class Decision(Strict):
+    """A decision with its reason."""
+
+    id: DecisionId
+    title: Line
+    date: Day
+    status: Literal["proposed", "accepted", "superseded", "rejected"]
+    superseded_by: DecisionId | None = None
+    decision: Text
+    reason: Text
+    consequences: list[Text]
+
+
+class Decisions(Strict):
+    """The decisions, oldest first."""
+
+    decisions: list[Decision]
+
+
+class Environment(Strict):
+    """How careful runs are in an environment."""
+
+    description: Line
+    rut_policy: Literal["strict", "warn"] = Field(description="What a wrong check digit means.")
+    confirm: bool = Field(description="Ask before destructive or billable steps.")
+    backup_before_deploy: bool
+    health_check_required: bool
+    dangerous_operations: bool = Field(description="Whether operations that lose data may run at all.")
+
+
+class Environments(Strict):
+    """All environments."""
+
+    default: Identifier
+    environments: dict[Identifier, Environment]

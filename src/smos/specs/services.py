@@ -1,0 +1,77 @@
+# Copyright (c) SmarterCL. All rights reserved. See LICENSE.
+"""The service catalogue."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from smos.specs.base import Count, Identifier, Line, Port, Strict, UrlPath, Version, text
+
+Kind = Literal["infrastructure", "backend", "frontend", "saas"]
+Entry = Literal["main", "tenant", "backup", "restore", "check"]
+Priority = Literal["critical", "high", "medium", "low"]
+HostLabel = Annotated[
+    str, text("[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", "A host name in the zone is one label, as odoo.")
+]
+VariableName = Annotated[str, text("[a-z_][a-z0-9_]{0,63}", "A variable has a-z, 0-9 and _.")]
+HttpStatus = Annotated[int, Field(ge=200, le=399)]
+
+
+class HttpHealth(Strict):
+    """Healthy when a path answers with this status."""
+
+    path: UrlPath
+    status: HttpStatus = 200
+
+
+class CommandHealth(Strict):
+    """Healthy when a command inside the container succeeds, and says this where `expect` is given."""
+
+    command: list[Line]
+    expect: Line | None = None
+
+
+class Service(Strict):
+    """One service: what it is, where it answers, what it needs, which jobs its role takes part in."""
+
+    title: Line
+    kind: Kind
+    role: Identifier | None = Field(None, description="Role in roles/ that does its work.")
+    version: Version | None = Field(None, description="Equal to the component of smos-version.yml.")
+    port: Port | None = Field(None, description="Port inside the network; may be the same for several services.")
+    more_ports: dict[Identifier, Port] | None = Field(None, description="Further ports inside the network, by use.")
+    publish: list[Port] | None = Field(None, description="Ports taken on the machine itself; each only once.")
+    internal: bool = Field(False, description="Never reachable from outside the network.")
+    host: HostLabel | None = Field(None, description="Host name in the zone.")
+    health: HttpHealth | CommandHealth | None = None
+    depends_on: list[Identifier] = Field(default=[], json_schema_extra={"uniqueItems": True})
+    databases: list[Identifier] = Field(default=[], json_schema_extra={"uniqueItems": True})
+    backup_priority: Priority | None = Field(None, description="Absent: nothing of its own to back up.")
+    profile: Literal["core", "optional"] = Field(
+        "core", description="Optional services may be left out on a small VPS."
+    )
+    entries: list[Entry] = Field(
+        default=[], description="Jobs that the role has an entry for.", json_schema_extra={"uniqueItems": True}
+    )
+    provisioning: Count | None = Field(None, description="Place in the order in which a tenant gets its services.")
+    connection: list[VariableName] | None = Field(None, description="Role variables that must be set to reach it.")
+
+
+class Deployment(Strict):
+    """How services are brought to the VPS."""
+
+    order: list[Identifier] = Field(json_schema_extra={"uniqueItems": True})
+    strategy: Literal["blue-green", "rolling", "replace"]
+    health_check_required: bool
+    automatic_rollback: bool
+    timeout_s: Count
+    parallel: Annotated[int, Field(ge=1, le=32, description="Operations at once.")]
+
+
+class ServiceRegistry(Strict):
+    """All services and the order of deployment."""
+
+    services: dict[Identifier, Service]
+    deployment: Deployment

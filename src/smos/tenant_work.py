@@ -1,0 +1,61 @@
+"""What commands on tenants have in common: reading the result, and showing it to a person."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from smos import tenants, work
+from smos.outcome import Failure, Outcome
+from smos.settings import Settings
+
+
+def result_for(identifier: str, settings: Settings) -> dict[str, Any]:
+    """`{"tenant": …}` as the registry has it now; empty when it is not registered."""
+    project = work.project_for(settings)
+    try:
+        entry = tenants.found(identifier, project.specs_dir, settings.env)
+    except Failure:
+        return {}
+    return {"tenant": tenants.shown(entry.merged)} if entry.merged else {}
+
+
+def results_for(slugs: list[str], settings: Settings) -> dict[str, Any]:
+    """`{"tenants": […]}` as the registry has them now: these, or all."""
+    rows = tenants.listed(work.project_for(settings).specs_dir, settings.env)
+    return {"tenants": [row for row in rows if not slugs or row["slug"] in slugs]}
+
+
+def show(outcome: Outcome) -> None:
+    """Print a tenant, or the changes that a check predicts."""
+    if "changes" in outcome.result:
+        show_changes(outcome.result["changes"])
+        return
+    if "tenant" in outcome.result:
+        show_tenant(outcome.result["tenant"])
+    if "tenants" in outcome.result:
+        show_counts(outcome.result["tenants"])
+    if not outcome.errors:
+        print("changed" if outcome.changed else "nothing to change")
+
+
+def show_tenant(tenant: Mapping[str, Any]) -> None:
+    """Print one tenant with its services."""
+    print(f"{tenant['name']} ({tenant['id']})  {tenant['domain']}  plan {tenant['plan']}  {tenant['phase']}")
+    for name, service in tenant["services"].items():
+        print(f"  {name:<12} {service['state']:<10} {service['url'] or service['message']}".rstrip())
+
+
+def show_counts(rows: list[Mapping[str, Any]]) -> None:
+    """Print how many tenants are in which phase."""
+    phases = Counter(row["phase"] for row in rows)
+    print(f"{len(rows)} tenants: " + (", ".join(f"{count} {phase}" for phase, count in phases.items()) or "none"))
+
+
+def show_changes(changes: list[Mapping[str, Any]]) -> None:
+    """Print predicted changes, one a line."""
+    for change in changes:
+        tenant = f"{change['tenant']}  " if change.get("tenant") else ""
+        print(f"{change['action']:<7} {change['service']:<12} {tenant}{change['what']}")
+    print(f"{len(changes)} changes pending" if changes else "nothing to change")

@@ -1,0 +1,66 @@
+"""Tenants as the command line shows them, read from the registry without starting Ansible."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.smartercl.smarteros.plugins.module_utils import rut
+from ansible_collections.smartercl.smarteros.plugins.plugin_utils import inventory_cache
+from smos import exitcodes
+from smos.outcome import failure
+
+
+def shown(merged: Mapping[str, Any]) -> dict[str, Any]:
+    """A merged tenant in the form of the contract."""
+    return {
+        "id": merged["id"],
+        "rut": merged["rut"],
+        "name": merged["name"],
+        "slug": merged["slug"],
+        "domain": merged["domain"],
+        "plan": merged["plan"],
+        "phase": merged["phase"],
+        "services": {name: _service(wish, merged, name) for name, wish in merged["services"].items()},
+    }
+
+
+def listed(specs: Path, env: str) -> list[dict[str, Any]]:
+    """The environment's tenants in the form of `tenant list`; a file that no run would touch has the phase `invalid`."""
+    return [
+        {
+            "id": row.id,
+            "name": row.name,
+            "slug": row.slug,
+            "domain": row.domain,
+            "plan": row.plan,
+            "phase": row.phase if row.valid else "invalid",
+            "created_at": row.created_at,
+        }
+        for row in inventory_cache.list_rows(specs, env)
+    ]
+
+
+def _service(wish: Mapping[str, Any], merged: Mapping[str, Any], name: str) -> dict[str, Any]:
+    seen = (merged["status"].get("services") or {}).get(name) or {}
+    state = seen.get("state", "pending") if wish["enabled"] else "disabled"
+    return {"state": state, "ref": seen.get("ref", {}), "url": seen.get("url", ""), "message": seen.get("message", "")}
+
+
+def found(identifier: str, specs: Path, env: str) -> inventory_cache.Entry:
+    """The registry's entry for a RUT in any usual spelling, or a slug. Raises Failure when there is none."""
+    try:
+        ruts = [rut.parse(identifier).canonical]
+    except rut.RutError:
+        ruts = []
+    entries = inventory_cache.load_ruts(specs, env, ruts) or inventory_cache.load_some(specs, env, [identifier])
+    for entry in entries.values():
+        return entry
+    raise failure(
+        exitcodes.INVALID,
+        f"tenant {identifier}",
+        f"no tenant of environment {env} has this RUT or slug",
+        str(specs / "tenants" / "registry"),
+        "See `smos tenant list`",
+    )

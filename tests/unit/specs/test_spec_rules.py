@@ -1,0 +1,169 @@
+# Copyright (c) SmarterCL. All rights reserved. See LICENSE.
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from ansible_collections.smartercl.smarteros.plugins.plugin_utils.rules import judge_specs
+from ansible_collections.smartercl.smarteros.plugins.plugin_utils.specs import SpecError, Specs, load
+
+from unit.specs.conftest import Edit
+from unit.specs.samples import SPECS
+
+CATALOGUE = "services/registry.yml"
+REGISTRY = "tenants/registry.yml"
+
+# what it is, file, text, its replacement, line that holds it, key, words of the rule
+ROWS = [
+    ("an unknown key", "index.yml", "format: 1", "fromat: 1", "fromat", "fromat", "Only keys"),
+    ("a path that leaves the folder", "index.yml", "smos-version.yml", "../smos-version.yml", "../smos", "files.versions", "relative"),
+    ("a named file that is not there", "index.yml", "infra/dns.yml", "infra/none.yml", "", "", "must exist"),
+    ("a named folder that is not there", "index.yml", "workflows: workflows", "workflows: none", "workflows: none",
+     "files.workflows", "folder exists"),
+    ("a key given twice", CATALOGUE, "    kind: saas\n", "    kind: saas\n    kind: saas\n", "", "kind", "once"),
+    ("a dependency that is no service", CATALOGUE, "depends_on: [postgresql, redis]", "depends_on: [postgresql, rediz]",
+     "rediz", "services.n8n.depends_on[1]", "exists"),
+    ("a circle of dependencies", CATALOGUE, "    port: 6379", "    port: 6379\n    depends_on: [n8n]", "depends_on: [n8n]",
+     "services.redis.depends_on", "no circle"),
+    ("a service that needs itself", CATALOGUE, "    port: 6379", "    port: 6379\n    depends_on: [redis]",
+     "depends_on: [redis]", "services.redis.depends_on", "no circle"),
+    ("a port of the machine taken twice", CATALOGUE, "    port: 9000", "    port: 9000\n    publish: [3000]",
+     "    publish: [3000]\n    host: portainer", "services.portainer.publish[0]", "one service"),
+    ("a database that is public", CATALOGUE, "    port: 5432", "    port: 5432\n    publish: [5432]", "publish: [5432]",
+     "services.postgresql.publish[0]", "no port"),
+    ("the port of SSH taken", CATALOGUE, "publish: [80, 443]", "publish: [80, 443, 22]", "publish: [80", "services.traefik.publish",
+     "one service"),
+    ("a host name taken twice", CATALOGUE, "    host: portainer", "    host: traefik", "    host: traefik\n    health: {path: /api/status}",
+     "services.portainer.host", "one service"),
+    ("a host name that a tenant could take", CATALOGUE, "    host: portainer", "    host: harbour", "host: harbour",
+     "services.portainer.host", "reserved"),
+    ("entries without a role", CATALOGUE, "    role: n8n\n", "", "entries: [tenant]", "services.n8n.entries", "role"),
+    ("no place in the order of provisioning", CATALOGUE, "    provisioning: 60\n", "", "  n8n:", "services.n8n", "place"),
+    ("a place in that order taken twice", CATALOGUE, "provisioning: 60", "provisioning: 30", "", "services.odoo.provisioning", "once"),
+    ("a deployment of what is not there", CATALOGUE, "order: [postgresql", "order: [mysql, postgresql", "mysql",
+     "deployment.order[0]", "exists"),
+    ("a deployment before its dependency", CATALOGUE, "[postgresql, redis, traefik, n8n", "[n8n, postgresql, redis, traefik",
+     "order:", "deployment.order[0]", "after"),
+    ("an unknown kind", CATALOGUE, "kind: saas", "kind: sass", "sass", "services.supabase.kind", "One of"),
+    ("a port that is no port", CATALOGUE, "port: 5678", "port: 70000", "70000", "services.n8n.port", ""),
+    ("a version that became a number", CATALOGUE, 'version: "16"', "version: 16", "version: 16", "services.postgresql.version", "text"),
+    ("versions that differ", "smos-version.yml", 'odoo: {version: "17.0"', 'odoo: {version: "18.0"', "18.0",
+     "components.odoo.version", "same"),
+    ("a component that is no service", "smos-version.yml", "  odoo: {", "  oddo: {", "oddo", "components.oddo", "exists"),
+    ("a default plan that is not sold", REGISTRY, "default_plan: starter", "default_plan: gold", "gold", "default_plan", "exists"),
+    ("a plan without a flag", REGISTRY, "      priority_support: false\n", "", "features:", "plans.free.features", "every feature"),
+    ("a plan without a limit", REGISTRY, "{users: 2, bots: 1,", "{users: 2,", "users: 2", "plans.free.limits.bots", "needed"),
+    ("bounds that nothing keeps to", REGISTRY, "name: {min_length: 3, max_length: 64}", "name: {min_length: 9, max_length: 8}",
+     "min_length: 9", "naming.name.min_length", "not above"),
+    ("bounds that are wider than the form", REGISTRY, "slug: {min_length: 3, max_length: 32}", "slug: {min_length: 3, max_length: 63}",
+     "63", "naming.slug.max_length", ""),
+    ("a record that a tenant could take", REGISTRY, "  - mkt\n", "", "", "records[11].name", "reserved"),
+    ("a zone that differs", "infra/dns.yml", "zone: smarterbot.cl", "zone: example.com", "zone: example.com", "zone", "zone"),
+    ("a name with two records", "infra/dns.yml", "name: dash", "name: app", "", "records[10].name", "one record"),
+    ("a record to no machine", "infra/dns.yml", 'name: "@", host: vps', 'name: "@", host: vpz', "vpz", "records[0].host", "machine"),
+    ("a template without its default", "tenants/template.yml", "  default:\n", "  standard:\n", "", "templates.default", "needed"),
+    ("a default template without a region", "tenants/template.yml", "    region: main", "    # region: main", "default:",
+     "templates.default.region", "needed"),
+    ("a template with an unknown service", "tenants/template.yml", "    industry: services",
+     "    services: {sap: {enabled: true}}", "sap", "templates.services.services.sap", "service"),
+    ("a template with an unknown flag", "tenants/template.yml", "    industry: services", "    features: {magic: true}", "magic",
+     "templates.services.features.magic", "feature flag"),
+    ("a default environment that is not there", "environments.yml", "default: sandbox", "default: lab", "lab", "default", "exists"),
+    ("an unknown policy", "environments.yml", "rut_policy: strict", "rut_policy: stern", "stern",
+     "environments.staging.rut_policy", "One of"),
+    ("a backup of no database", "infra/backup.yml", "smarteros, n8n", "smarteros, n9n", "n9n", "parts.databases[1]", "database"),
+    ("a backup of no service", "infra/backup.yml", "[traefik, dokploy]", "[traefik, docker]", "docker", "parts.configuration[1]",
+     "service"),
+    ("a time that is a sexagesimal number elsewhere", "infra/backup.yml", '"02:00"', "25:00", "25:00", "daily_at", "time of day"),
+    ("a dashboard on no service", "infra/monitoring.yml", "service: metabase", "service: grafana", "grafana",
+     "dashboards.system-health.service", "service"),
+    ("a firewall that shuts SSH out", "infra/network.yml", "{port: 22,", "{port: 2222,", "open:", "firewall.open", "SSH"),
+    ("two decisions of one number", "decision-tree.yml", "ADR-002", "ADR-001", "", "decisions[1].id", "once"),
+]  # fmt: skip
+
+
+def test_the_committed_specs_are_sound(root: Path) -> None:
+    assert judge_specs(root) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "marker", "key", "rule"), [row[1:] for row in ROWS], ids=[row[0] for row in ROWS]
+)
+def test_a_broken_rule_is_told_by_file_line_and_key(
+    root: Path, edit: Edit, file: str, old: str, new: str, marker: str, key: str, rule: str
+) -> None:
+    path = edit(file, old, new)
+    mistakes = judge_specs(root)
+    mistake = next((one for one in mistakes if one.key == key), None)
+    assert mistake is not None, mistakes
+    assert rule in mistake.rule
+    if marker:
+        text = path.read_text(encoding="utf-8")
+        assert (mistake.file, mistake.line) == (f"specs/{file}", text[: text.index(marker)].count("\n") + 1)
+    else:
+        assert mistake.file.startswith("specs/")
+    assert all(mistake.as_error().values())
+
+
+def test_each_circle_is_told_once(root: Path, edit: Edit) -> None:
+    edit(CATALOGUE, "    port: 6379", "    port: 6379\n    depends_on: [n8n]")
+    assert [one.message for one in judge_specs(root) if "circle" in one.rule] == ["redis → n8n → redis."]
+
+
+def test_a_mistake_that_no_run_leans_on_does_not_stop_runs(root: Path, edit: Edit) -> None:
+    edit("infra/backup.yml", "keep_days: 7", "keep_days: seven")
+    assert load(root).zone == "smarterbot.cl"
+    assert [one.key for one in judge_specs(root)] == ["keep_days"]
+
+
+def test_loading_tells_every_mistake_at_once(root: Path, edit: Edit) -> None:
+    edit(CATALOGUE, "port: 5678", "port: 0")
+    edit(REGISTRY, "default_plan: starter", "default_plan: 5")
+    with pytest.raises(SpecError) as refused:
+        load(root)
+    assert sorted(one.key for one in refused.value.mistakes) == ["default_plan", "services.n8n.port"]
+    assert "specs/services/registry.yml:" in str(refused.value)
+
+
+def test_a_folder_without_specs_is_told(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match=r"index\.yml"):
+        load(tmp_path)
+    assert judge_specs(tmp_path)
+
+
+def test_tenants_are_judged_with_the_rest(root: Path) -> None:
+    folder = root / "tenants" / "registry"
+    (folder / "12345678-5.yml").write_text(
+        "spec:\n  rut: 12345678-5\n  name: Acme Corp\n  plan: gold\n", encoding="utf-8"
+    )
+    (folder / "76086428-5.yml").write_text("spec: [\n", encoding="utf-8")
+    found = {(one.file.rpartition("/")[2], one.line, one.key) for one in judge_specs(root)}
+    assert found == {
+        ("76086428-5.yml", 2, ""),
+        ("12345678-5.yml", 4, "spec.plan"),
+        ("12345678-5.yml", 1, "spec.slug"),
+        ("12345678-5.yml", 1, "spec.domain"),
+    }
+
+
+def test_services_of_tenants_come_in_provisioning_order(specs: Specs) -> None:
+    assert [service["id"] for service in specs.tenant_services()] == ["odoo", "chatwoot", "n8n", "cloudflare"]
+    assert specs.tenant_services()[0]["connection"] == ["odoo_url", "odoo_database", "odoo_login", "odoo_secret"]
+
+
+def test_environments_have_their_policy(specs: Specs) -> None:
+    policies = {env: specs.rut_policy(env) for env in ("sandbox", "development", "staging", "production", "unheard-of")}
+    assert policies == {"sandbox": "warn", "development": "warn"} | dict.fromkeys(
+        ("staging", "production", "unheard-of"), "strict"
+    )
+
+
+def test_limits_are_those_of_the_plans(specs: Specs) -> None:
+    assert specs.limits["free"] == {"users": 2, "bots": 1, "workflows": 5, "storage_gb": 1}
+    assert specs.limits["enterprise"] == {"users": None, "bots": None, "workflows": None, "storage_gb": 100}
+
+
+def test_examples_use_documentation_addresses_only() -> None:
+    text = (SPECS / "infra" / "vps.yml").read_text(encoding="utf-8")
+    assert "203.0.113." in text
+    assert "2001:db8:" in text
