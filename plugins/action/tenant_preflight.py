@@ -40,7 +40,12 @@ class ActionModule(RegistryAction):
         for error in found.taken.values():
             self.warn(f"{error['what']}: {error['why']}")
         facts = {"smos_failed": [*gone, *found.taken]}
-        return {"changed": False, "providers": found.states, "errors": list(found.taken.values()), "ansible_facts": facts}
+        return {
+            "changed": False,
+            "providers": found.states,
+            "errors": list(found.taken.values()),
+            "ansible_facts": facts,
+        }
 
     def _reached(self, service: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, str]:
         """The role variables that say where the provider is, without the role's name: url, token …"""

@@ -37,7 +37,9 @@ class ActionModule(RegistryAction):
                 for change in answer["changes"]
             ],
             "errors": [answer["error"] for answer in answers.values() if answer["error"]],
-            "answers": {tenant: _short(answer) for tenant, answer in answers.items() if answer["changes"] or answer["error"]},
+            "answers": {
+                tenant: _short(answer) for tenant, answer in answers.items() if answer["changes"] or answer["error"]
+            },
             "ansible_facts": {"smos_failed": [*(task_vars["ansible_facts"].get("smos_failed") or []), *failed]},
         }
 
@@ -49,7 +51,15 @@ class ActionModule(RegistryAction):
         gone = set(task_vars["ansible_facts"].get("smos_failed") or [])
         why = str(args["failure"].get("msg") or "it failed without a message")
         errors = args["failure"].get("errors") or [{"what": args["service"], "where": "", "why": why, "next": RETRY}]
-        blank = {"state": "failed", "created": False, "ref": {}, "url": "", "message": why, "changes": [], "error": errors[0]}
+        blank = {
+            "state": "failed",
+            "created": False,
+            "ref": {},
+            "url": "",
+            "message": why,
+            "changes": [],
+            "error": errors[0],
+        }
         tenants = setting.tenants(args["tenants"], task_vars)
         needing = [tenant for tenant in tenants if tenant["services"][args["service"]]["enabled"]]
         return [{"tenant": tenant["id"], **blank} for tenant in needing if tenant["id"] not in gone]
@@ -61,7 +71,8 @@ class ActionModule(RegistryAction):
             after = status.with_service(before, service, answers[entry.rut], setting.run)
             if after != before:
                 blocks.append((entry.rut, after))
-        setting.locks.renew(setting.run)
+        if answers and setting.locks.is_due(setting.run, next(iter(answers))):
+            setting.locks.renew(setting.run)
         return setting.write(blocks)
 
 

@@ -49,7 +49,14 @@ class ActionModule(RegistryAction):
     def _registered(document: dict[str, t.Any]) -> dict[str, t.Any]:
         spec = document["spec"]
         what = f"tenant {spec['name']} ({spec['rut']})"
-        return {"service": "registry", "tenant": spec["rut"], "action": "create", "what": what, "before": None, "after": spec}
+        return {
+            "service": "registry",
+            "tenant": spec["rut"],
+            "action": "create",
+            "what": what,
+            "before": None,
+            "after": spec,
+        }
 
 
 def _diff(change: dict[str, t.Any]) -> dict[str, t.Any]:

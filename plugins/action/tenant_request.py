@@ -30,6 +30,7 @@ class ActionModule(RegistryAction):
 
     def work(self, args: dict[str, t.Any], setting: Setting, task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         """See the documentation of the module of the same name."""
+        del task_vars  # the request is all in the arguments
         wish = {key: value for key, value in args.items() if value not in (None, "", [])}
         document = tenant.desired(wish, setting.specs, setting.environment, status.now())
         for warning in rules.warn_tenant(document, setting.specs, setting.environment):
@@ -56,7 +57,9 @@ class ActionModule(RegistryAction):
             for key in UNIQUE:
                 if spec.get(key) and held.get(key) == spec[key]:
                     found = f"{shown(spec[key])} belongs to tenant {entry.rut}."
-                    mistake = Mistake(ARGUMENT, 0, key, f"No two tenants have the same {key}.", found, f"Choose another {key}.")
+                    mistake = Mistake(
+                        ARGUMENT, 0, key, f"No two tenants have the same {key}.", found, f"Choose another {key}."
+                    )
                     raise Stop(INVALID, [mistake.as_error()])
 
     def _registered(

@@ -42,7 +42,9 @@ class ActionModule(RegistryAction):
             after = status.with_phase(before, phase, setting.run, reason)
             if after != before:
                 blocks.append((entry.rut, after))
-            rows.append({"host": host, "tenant": entry.rut, "phase": phase, "reason": reason, "changed": after != before})
+            rows.append(
+                {"host": host, "tenant": entry.rut, "phase": phase, "reason": reason, "changed": after != before}
+            )
         setting.write(blocks)
         return rows
 

@@ -27,7 +27,7 @@ options:
     default: []
   specs:
     description: Folder of the specs.
-    type: path
+    type: str
     required: true
     vars:
       - name: smos_specs
@@ -43,7 +43,7 @@ options:
     description:
       - File of the cache.
       - Without it, C(cache/registry.sqlite) in the folder E(SMOS_STATE_DIR), or else in C(.smos) of the project.
-    type: path
+    type: str
     env:
       - name: SMOS_REGISTRY_CACHE
 seealso:
@@ -96,6 +96,8 @@ class LookupModule(LookupBase):
     def _entries(self, names: list[str]) -> dict[str, inventory_cache.Entry]:
         specs = Path(self._setting("specs"))
         cache = self._setting("cache_file")
+        if not specs.is_dir():
+            raise AnsibleLookupError(f"{specs} is no folder of specs; the variable smos_specs names it")
         try:
             return inventory_cache.load_some(specs, self._setting("environment"), names, Path(cache) if cache else None)
         except SpecError as error:

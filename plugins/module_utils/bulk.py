@@ -55,8 +55,8 @@ class Result:
         self.error = exc.as_dict(what)
 
     def as_dict(self) -> dict[str, t.Any]:
-        """The result as it is returned to Ansible."""
-        return {
+        """The result as it is returned to Ansible: what is empty is left out, since there may be thousands of them."""
+        full = {
             "tenant": self.tenant,
             "state": self.state,
             "changed": bool(self.changes),
@@ -67,6 +67,7 @@ class Result:
             "changes": [change.as_dict() for change in self.changes],
             "error": self.error,
         }
+        return {key: value for key, value in full.items() if value or key in ("tenant", "state", "changed")}
 
 
 def module_for(options: dict[str, dict[str, t.Any]]) -> AnsibleModule:
@@ -99,7 +100,9 @@ def usable(module: AnsibleModule, service: str) -> t.Iterator[None]:
         yield
     except ApiError as exc:
         error = exc.as_dict(service)
-        module.fail_json(msg=f"{service} cannot be used: {exc.message} ({exc.where})", errors=[error], exit_code=CANNOT_USE)
+        module.fail_json(
+            msg=f"{service} cannot be used: {exc.message} ({exc.where})", errors=[error], exit_code=CANNOT_USE
+        )
 
 
 def finish(module: AnsibleModule, results: t.Iterable[Result], requests: int) -> t.NoReturn:

@@ -146,7 +146,9 @@ class Http:
                 raise failure
             self._sleep(self._pause(failures))
 
-    def create(self, path: str, json: t.Any, find: t.Callable[[], t.Any], headers: t.Mapping[str, str] | None = None) -> t.Any:
+    def create(
+        self, path: str, json: t.Any, find: t.Callable[[], t.Any], headers: t.Mapping[str, str] | None = None
+    ) -> t.Any:
         """POST something that must exist exactly once, and give the body of the answer.
 
         When the fate of the POST is unknown, ``find`` looks for the thing: what it gives (not None) is the
@@ -306,4 +308,3 @@ def _retry_after(headers: t.Mapping[str, str]) -> float:
         return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
     except ValueError:
         return 0.0
-

@@ -161,6 +161,7 @@ import typing as t
 from pathlib import Path
 
 from ansible.module_utils.basic import env_fallback
+
 from ansible_collections.smartercl.smarteros.plugins.module_utils import bulk
 from ansible_collections.smartercl.smarteros.plugins.module_utils.clients import chatwoot as client_chatwoot
 from ansible_collections.smartercl.smarteros.plugins.module_utils.errors import ApiError

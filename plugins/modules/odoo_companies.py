@@ -143,6 +143,7 @@ errors:
 import typing as t
 
 from ansible.module_utils.basic import env_fallback
+
 from ansible_collections.smartercl.smarteros.plugins.module_utils import bulk
 from ansible_collections.smartercl.smarteros.plugins.module_utils.clients import odoo as client_odoo
 from ansible_collections.smartercl.smarteros.plugins.module_utils.services import odoo as service_odoo

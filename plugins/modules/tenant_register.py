@@ -19,16 +19,12 @@ options:
     type: list
     elements: str
     required: true
+extends_documentation_fragment:
+  - smartercl.smarteros.registry_action
 attributes:
-  check_mode:
-    support: full
-    description: Nothing is written; the result is what a run would give.
   diff_mode:
     support: full
     description: Shows the documents that are added.
-notes:
-  - Runs on the controller, once for all tenants of a play; use it with C(run_once).
-  - The variables C(smos_specs), C(smos_environment) and C(smos_run) say where the specs are, which environment is meant, and which run this is.
 """
 
 EXAMPLES = r"""

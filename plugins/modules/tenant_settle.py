@@ -29,16 +29,8 @@ options:
     type: list
     elements: str
     default: []
-attributes:
-  check_mode:
-    support: full
-    description: Nothing is written; the result is what a run would give.
-  diff_mode:
-    support: none
-    description: There is nothing to show beside the result.
-notes:
-  - Runs on the controller, once for all tenants of a play; use it with C(run_once).
-  - The variables C(smos_specs), C(smos_environment) and C(smos_run) say where the specs are, which environment is meant, and which run this is.
+extends_documentation_fragment:
+  - smartercl.smarteros.registry_action
 """
 
 EXAMPLES = r"""

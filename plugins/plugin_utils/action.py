@@ -25,7 +25,6 @@ from ansible_collections.smartercl.smarteros.plugins.plugin_utils.schema import 
 FAILED, INVALID, UNUSABLE, LOCKED = 1, 2, 3, 4  # exit codes of the command line
 
 
-
 class Stop(Exception):
     """Ends the action as failed, in words for the operator.
 
@@ -106,7 +105,7 @@ class Setting:
         return [entries[name].merged if name in entries else plain(hostvars[name]["tenant"]) for name in names]
 
 
-class RegistryAction(ActionBase):  # type: ignore[misc]  # ansible-core ships no types
+class RegistryAction(ActionBase):
     """Checks the arguments, finds the setting, and turns Stop and SpecError into a failure with an exit code."""
 
     TRANSFERS_FILES = False
@@ -130,7 +129,12 @@ class RegistryAction(ActionBase):  # type: ignore[misc]  # ansible-core ships no
         except StoreError as exc:
             self._stop(result, Stop(FAILED, [exc.as_dict()]))
         except (locks.LockError, LibraryMissing) as exc:
-            row = {"what": "this machine", "where": "", "why": str(exc), "next": "Repair that, then run the same command again"}
+            row = {
+                "what": "this machine",
+                "where": "",
+                "why": str(exc),
+                "next": "Repair that, then run the same command again",
+            }
             self._stop(result, Stop(UNUSABLE, [row]))
         except Stop as exc:
             self._stop(result, exc)

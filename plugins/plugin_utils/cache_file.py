@@ -25,6 +25,21 @@ PRAGMA user_version = 1;
 """
 
 
+_PASSING = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_NOMEM,
+    }
+)
+"""What goes by without the content being at fault. UnicodeDecodeError and the like, from text in the file, are damage."""
+
+
 class Item(NamedTuple):
     """What is kept of one thing: its name, the stamp that it is valid for, a short text and a long one."""
 
@@ -72,46 +87,47 @@ class CacheFile:
             self._db.executemany("DELETE FROM body WHERE scope = ? AND name = ?", away)
             self._db.executemany(
                 "INSERT OR REPLACE INTO head VALUES (?, ?, ?, ?, ?)",
-                ((scope, item.name, item.stamp, item.head, _crc(item.stamp, item.head)) for item in items),
+                ((scope, item.name, item.stamp, item.head, _crc(*item[:3])) for item in items),
             )
             self._db.executemany(
                 "INSERT OR REPLACE INTO body VALUES (?, ?, ?, ?, ?)",
-                ((scope, item.name, item.stamp, item.body, _crc(item.stamp, item.body)) for item in items),
+                ((scope, item.name, item.stamp, item.body, _crc(item.name, item.stamp, item.body)) for item in items),
             )
 
     def _texts(self, query: str, values: tuple[Any, ...]) -> dict[str, tuple[str, str]]:
-        rows: list[tuple[str, str, str, int]] = []
         if self._db is not None:
             with self._trouble():
                 rows = self._db.execute(query, values).fetchall()
-        return {name: (stamp, text) for name, stamp, text, crc in rows if _crc(stamp, text) == crc}
+                return {name: (stamp, text) for name, stamp, text, crc in rows if _crc(name, stamp, text) == crc}
+        return {}
 
     @contextlib.contextmanager
     def _trouble(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.OperationalError:
-            pass  # busy, full or read-only: nothing is wrong with what is in it
-        except sqlite3.DatabaseError:
-            self.close()
-            if self._path is not None:
+        except (sqlite3.Error, ValueError) as error:
+            if _is_damage(error) and self._path is not None:
+                self.close()
                 _throw_away(self._path)
                 self._db = _connected(self._path)
 
 
+def _is_damage(error: Exception) -> bool:
+    """Whether the content is at fault, and not the moment or the place."""
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF not in _PASSING
+
+
 def _connected(path: Path) -> sqlite3.Connection | None:
-    try:
-        return _opened(path)
-    except sqlite3.OperationalError:
-        return None
-    except sqlite3.DatabaseError:
-        _throw_away(path)
-    except OSError:
-        return None
-    try:
-        return _opened(path)
-    except (sqlite3.Error, OSError):
-        return None
+    for _attempt in range(2):
+        try:
+            return _opened(path)
+        except OSError:
+            return None
+        except (sqlite3.Error, ValueError) as error:
+            if not _is_damage(error):
+                return None
+            _throw_away(path)
+    return None
 
 
 def _opened(path: Path) -> sqlite3.Connection:
@@ -146,5 +162,5 @@ def _throw_away(path: Path) -> None:
             name.unlink()
 
 
-def _crc(stamp: str, text: Any) -> int:
-    return zlib.crc32(f"{stamp}\n{text}".encode("utf-8", "surrogatepass"))
+def _crc(name: Any, stamp: Any, text: Any) -> int:
+    return zlib.crc32(f"{name}\n{stamp}\n{text}".encode("utf-8", "surrogatepass"))

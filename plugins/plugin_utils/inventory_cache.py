@@ -166,6 +166,7 @@ class _View:
         self._scope = _digest(f"{self._root}\n{self._env}")
         self._cache = CacheFile(cache or default_cache())
         self._fresh: dict[str, str] = {}
+        self._count = 0
 
     def __enter__(self) -> _View:
         return self
@@ -180,6 +181,9 @@ class _View:
     def heads(self) -> dict[str, _Head]:
         """What is known of every file, by name and in the order of names."""
         stamps = _stamps(self._folder, _fingerprint(self._root, self._env))
+        self._count = len(stamps)
+        if not stamps:
+            self._judge  # noqa: B018  # an empty registry must not hide that the specs are broken, or not there
         known = self._cache.heads(self._scope)
         heads = {
             name: _Head.from_text(name, stamp, known[name][1])
@@ -199,7 +203,7 @@ class _View:
     def entries(self, heads: dict[str, _Head]) -> list[Entry]:
         """The entries of these files, in their order."""
         missing = [name for name in heads if name not in self._fresh]
-        kept = self._cache.bodies(self._scope, missing if len(missing) < 2500 else None) if missing else {}
+        kept = self._cache.bodies(self._scope, missing if len(missing) * 4 < self._count else None) if missing else {}
         lost = [name for name in missing if name not in kept or kept[name][0] != heads[name].stamp]
         if lost:  # changed or damaged since we looked
             self._examined(lost, dict.fromkeys(lost, ""))

@@ -142,6 +142,11 @@ class Locks:
             return Acquired((), refused, {})
         return Acquired(tuple(key for key in wanted if key in taken), refused, over)
 
+    def is_due(self, run: str, key: str, lease_s: float = LEASE_S) -> bool:
+        """Whether a third of the lease has gone since the run took or renewed this lock: renewing earlier is wasted."""
+        holder = self._read(key)
+        return holder is None or holder.run != run or holder.left_s < lease_s * 2 / 3
+
     def renew(self, run: str, lease_s: float = LEASE_S) -> tuple[str, ...]:
         """Start the leases of a run anew; gives the keys that it still holds. One that is missing was taken over."""
         kept = []

@@ -11,7 +11,7 @@ from ansible_collections.smartercl.smarteros.plugins.module_utils import errors,
 from ansible_collections.smartercl.smarteros.plugins.module_utils.errors import ApiError
 
 CLIENTS = "ansible_collections.smartercl.smarteros.plugins.module_utils.clients"
-ErrorRow = t.Dict[str, str]
+ErrorRow = dict[str, str]
 
 
 class Client(t.Protocol):

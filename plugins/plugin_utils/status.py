@@ -4,19 +4,22 @@
 from __future__ import annotations
 
 import typing as t
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
-Block = t.Dict[str, t.Any]
+Block = dict[str, t.Any]
 Row = t.Mapping[str, t.Any]
 
 
 def now() -> str:
     """The time as the registry writes it: UTC, seconds, ISO 8601."""
-    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def combined(rows: t.Sequence[Row]) -> Block:
-    """Several answers of one service for one tenant (company and users, say) as one: the first error wins."""
+    """Several answers of one service for one tenant (company and users, say) as one: the first error wins.
+
+    What is empty may be missing in a row.
+    """
     result: Block = {
         "state": "ready",
         "ref": {},
@@ -27,14 +30,13 @@ def combined(rows: t.Sequence[Row]) -> Block:
         "changes": [],
     }
     for row in rows:
-        result["ref"].update(row["ref"])
-        result["url"] = result["url"] or row["url"]
-        result["created"] = result["created"] or row["created"]
-        result["changes"] = [*result["changes"], *row["changes"]]
+        result["ref"].update(row.get("ref", {}))
+        result["changes"] += row.get("changes", [])
+        result["created"] = result["created"] or row.get("created", False)
+        for key in ("url", "message", "error"):
+            result[key] = result[key] or row.get(key) or result[key]
         if result["state"] != "failed" and row["state"] != "ready":
             result["state"] = row["state"]
-        result["message"] = result["message"] or row["message"]
-        result["error"] = result["error"] or row["error"]
     return result
 
 

@@ -69,7 +69,12 @@ class Played:
         if action in ("tenant_record", "tenant_preflight"):
             self._add_errors(result.get("errors") or [])
         if kind == "runner_on_failed" and not action.endswith(".fail") and action != "fail":
-            row = {"what": str(data.get("task", "a task")), "where": str(data.get("host", "")), "why": _why(result), "next": ""}
+            row = {
+                "what": str(data.get("task", "a task")),
+                "where": str(data.get("host", "")),
+                "why": _why(result),
+                "next": "",
+            }
             self._add_errors(result.get("errors") or [row])
             if action in BEFORE_WRITES:
                 self.code = int(result.get("exit_code") or exitcodes.FAILED)
@@ -124,7 +129,12 @@ def run(play: Play, project: Project, settings: Settings, on_event: Callable[[Ev
 
 def _unexplained(played: Played, play: Play) -> dict[str, str]:
     words = " ".join(" ".join(played.notices).split()) or f"ansible-playbook ended with {played.rc}"
-    return {"what": f"playbook {play.playbook}", "where": "", "why": words[:600], "next": "Run it again with -vvv to see more"}
+    return {
+        "what": f"playbook {play.playbook}",
+        "where": "",
+        "why": words[:600],
+        "next": "Run it again with -vvv to see more",
+    }
 
 
 def _cmdline(play: Play, settings: Settings, folder: Path) -> str:
@@ -216,13 +226,21 @@ def _stop_on_signal(ansible_runner: Any) -> Iterator[threading.Event]:
     hard = runner.handle_termination
     before = {each: signal.signal(each, lambda *_: stopped.set()) for each in (signal.SIGINT, signal.SIGTERM)}
     # Its own way is SIGKILL; Ansible deserves the chance to end its workers
-    runner.handle_termination = staticmethod(lambda pid, pidfile=None: _stop_softly(pid) or hard(pid, pidfile))
+    runner.handle_termination = staticmethod(_soft_then(hard))
     try:
         yield stopped
     finally:
         runner.handle_termination = hard
         for each, handler in before.items():
             signal.signal(each, handler)
+
+
+def _soft_then(hard: Callable[[int, str | None], None]) -> Callable[..., None]:
+    def stop(pid: int, pidfile: str | None = None) -> None:
+        _stop_softly(pid)
+        hard(pid, pidfile)
+
+    return stop
 
 
 def _stop_softly(pid: int) -> None:

@@ -6,7 +6,9 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-_SECRET_NAME = re.compile(r"(token|secret|passw|api_?key|access_?key|private_?key|credential|encryption_?key)", re.IGNORECASE)
+_SECRET_NAME = re.compile(
+    r"(token|secret|passw|api_?key|access_?key|private_?key|credential|encryption_?key)", re.IGNORECASE
+)
 _SHORTEST = 6  # shorter values would turn ordinary words into stars
 STARS = "***"
 

@@ -2,72 +2,62 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import time
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
+from rich.console import Console
+from rich.markup import escape
+
 COLLECTION = "smartercl.smarteros."
-MARKS = {"ok": "✓", "changed": "✓", "failed": "✗"}
-COLOURS = {"ok": "\033[32m", "changed": "\033[33m", "failed": "\033[31m"}
-RESET, CLEAR_LINE = "\033[0m", "\r\033[2K"
+MARKS = {"ok": "[green]✓[/]", "changed": "[yellow]✓[/]", "failed": "[red]✗[/]"}
 
 
 class View:
-    """Writes to stderr, so that stdout is the result's alone."""
+    """Writes to stderr, so that stdout is the result's alone. Colour and the moving line only on a terminal."""
 
     def __init__(self, title: str, quiet: bool) -> None:
         self._title = title
-        self._quiet = quiet
-        self._live = sys.stderr.isatty() and not quiet
-        self._colour = self._live and not os.environ.get("NO_COLOR")
-        self._started = time.monotonic()
-        self._since = self._started
+        self._console = Console(stderr=True, quiet=quiet, highlight=False, soft_wrap=True)
+        self._status = self._console.status("starting Ansible") if self._console.is_terminal and not quiet else None
+        self._since = time.monotonic()
+        self._started = self._since
 
     def __enter__(self) -> View:
-        if not self._quiet:
-            self._line(self._title)
+        self._console.print(escape(self._title))
+        if self._status is not None:
+            self._status.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if self._live:
-            sys.stderr.write(CLEAR_LINE)
-            sys.stderr.flush()
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._status is not None:
+            self._status.stop()
 
     def take(self, event: Mapping[str, Any]) -> None:
         """Show one event of the run."""
-        if self._quiet:
-            return
         data = event.get("event_data", {})
-        if event["event"] == "playbook_on_task_start":
-            self._now(str(data.get("task", "")))
-        elif event["event"] in ("runner_on_ok", "runner_on_failed"):
+        if event["event"] == "playbook_on_task_start" and self._status is not None:
+            elapsed = time.monotonic() - self._started
+            self._status.update(f"{escape(_step(data))}  [dim]{elapsed:.0f} s[/]")
+        elif event["event"] in ("runner_on_ok", "runner_on_failed") and not _is_plumbing(data):
             self._done(event["event"], data)
 
     def _done(self, kind: str, data: Mapping[str, Any]) -> None:
-        if _is_plumbing(data):
-            return
         result = data.get("res") or {}
-        step = str(data.get("role") or "").removeprefix(COLLECTION)
         took = time.monotonic() - self._since
         self._since = time.monotonic()
-        state = "failed" if kind == "runner_on_failed" or result.get("errors") else "changed" if result.get("changed") else "ok"
-        name = f"{step}: {data.get('task')}" if step else str(data.get("task"))
-        self._line(f"{self._mark(state)} {name}{_counted(result)}  {took:.1f} s")
+        failed = kind == "runner_on_failed" or result.get("errors")
+        state = "failed" if failed else "changed" if result.get("changed") else "ok"
+        self._console.print(f"{MARKS[state]} {escape(_step(data))}{_counted(result)}  [dim]{took:.1f} s[/]")
 
-    def _mark(self, state: str) -> str:
-        return f"{COLOURS[state]}{MARKS[state]}{RESET}" if self._colour else MARKS[state]
 
-    def _now(self, task: str) -> None:
-        if self._live:
-            sys.stderr.write(f"{CLEAR_LINE}  … {task}  ({time.monotonic() - self._started:.0f} s)")
-            sys.stderr.flush()
-
-    def _line(self, text: str) -> None:
-        sys.stderr.write(f"{CLEAR_LINE if self._live else ''}{text}\n")
-        sys.stderr.flush()
+def _step(data: Mapping[str, Any]) -> str:
+    """What is done, with the service in front: `odoo: Bring the tenants' companies …`."""
+    role = str(data.get("role") or "").removeprefix(COLLECTION)
+    return f"{role}: {data.get('task')}" if role else str(data.get("task"))
 
 
 def _is_plumbing(data: Mapping[str, Any]) -> bool:

@@ -38,9 +38,13 @@ def project_for(settings: Settings) -> Project:
     folder = project.root / "inventories" / settings.env
     if not settings.env.isidentifier() or not folder.is_dir():
         known = ", ".join(sorted(path.name for path in folder.parent.iterdir() if path.is_dir()))
-        raise failure(exitcodes.INVALID, f"environment {settings.env}", "there is no such inventory", str(folder.parent), f"Choose one of: {known}")  # fmt: skip
+        why = "there is no such inventory"
+        raise failure(
+            exitcodes.INVALID, f"environment {settings.env}", why, str(folder.parent), f"Choose one of: {known}"
+        )
     if not (project.specs_dir / "index.yml").is_file():
-        raise failure(exitcodes.INVALID, "specs", "there is no index.yml", str(project.specs_dir), "Give --specs DIR or SMOS_SPECS_REPO")  # fmt: skip
+        following = "Give --specs DIR or SMOS_SPECS_REPO"
+        raise failure(exitcodes.INVALID, "specs", "there is no index.yml", str(project.specs_dir), following)
     return project
 
 
@@ -53,13 +57,16 @@ def carry_out(job: Job, settings: Settings, speaker: Speaker, human: Callable[[O
     book = records.Records(project.state_dir, Redactor(os.environ))
     if not check:
         book.begin(run, job.command, settings.env, sys.argv[1:])
-    lines = view.View(job.title, quiet=settings.quiet or settings.verbose > 0 or settings.as_json and not sys.stderr.isatty())
+    quiet = settings.quiet or settings.verbose > 0 or (settings.as_json and not sys.stderr.isatty())
+    lines = view.View(job.title, quiet)
     wish = play.Play(job.playbook, run, {"lock_wait": LOCK_WAIT_S, **job.variables}, job.limit or settings.limit, check)
     with lines:
         played = play.run(wish, project, settings, lines.take)
     if played.interrupted:
         release_locks(project, settings.env, run)
-        played.errors.append({"what": job.command, "where": "", "why": "stopped by Ctrl-C", "next": "The same command goes on from here"})
+        played.errors.append(
+            {"what": job.command, "where": "", "why": "stopped by Ctrl-C", "next": "The same command goes on from here"}
+        )
     result = {"changes": played.changes} if check and played.code == exitcodes.DONE else job.result(played)
     changed = bool(played.changes) if check else played.changed
     code = job.code_when_pending if check and changed and played.code == exitcodes.DONE else played.code
@@ -84,7 +91,9 @@ def ready_sandbox(settings: Settings, project: Project) -> None:
     try:
         server.ensure(project.state_dir / "sandbox")
     except server.SandboxError as exc:
-        raise failure(exitcodes.UNUSABLE, "sandbox", str(exc), str(project.state_dir / "sandbox"), "See `smos sandbox status`") from exc
+        raise failure(
+            exitcodes.UNUSABLE, "sandbox", str(exc), str(project.state_dir / "sandbox"), "See `smos sandbox status`"
+        ) from exc
 
 
 def release_locks(project: Project, env: str, run: str) -> None:

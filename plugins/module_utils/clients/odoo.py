@@ -368,7 +368,7 @@ class OdooClient:
             answer = self.http.request("POST", PATH, json=body, repeat=repeat).body
         else:
             answer = self.http.create(PATH, body, find=lambda: _as_answer(find()))
-        name = f"{args[3]}.{args[4]}" if method == "execute_kw" else f"{service}.{method}"
+        name = ".".join(args[3:5]) if method == "execute_kw" else f"{service}.{method}"
         return self._result(answer, self._where(name))
 
     def _result(self, answer: t.Any, where: str) -> t.Any:

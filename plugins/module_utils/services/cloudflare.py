@@ -197,7 +197,9 @@ def _clash(one: Wish, two: Wish) -> bool:
     if one == two:
         return False
     if one.present and two.present:
-        return one.record.key == two.record.key or _exclude(one.record.type, two.record.type)
+        # Where a name leads is one tenant's business, also where the types could stand side by side
+        shared = one.tenant != two.tenant and {one.record.type, two.record.type} <= EXCLUSIVE
+        return shared or one.record.key == two.record.key or _exclude(one.record.type, two.record.type)
     # "Gone" only speaks of the tenant's own record, so it contradicts nobody else
     return one.tenant == two.tenant and one.record.key == two.record.key
 

@@ -38,24 +38,32 @@ def _version(wanted: bool) -> None:
 
 
 @app.callback()
-def root(  # noqa: PLR0913  # one parameter per global option of the contract
+def root(
     ctx: typer.Context,
     env: Annotated[str, typer.Option("--env", envvar="SMOS_ENV", help="Inventory: inventories/NAME.")] = "sandbox",
     specs: Annotated[str | None, typer.Option("--specs", envvar="SMOS_SPECS_REPO", help="Spec repository.")] = None,
     check: Annotated[bool, typer.Option("--check", help="Change nothing and predict.")] = False,
     diff: Annotated[bool, typer.Option("--diff", help="Show differences.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout and nothing else there.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON document on stdout and nothing else there.")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Answer every confirmation with yes.")] = False,
     verbose: Annotated[int, typer.Option("-v", "--verbose", count=True, help="Ansible's own output; up to -vvvv.")] = 0,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Only errors.")] = False,
-    limit: Annotated[str | None, typer.Option("--limit", help="Passed to the playbook: these hosts only.")] = None,
-    tags: Annotated[str | None, typer.Option("--tags", help="Passed to the playbook: these tags only.")] = None,
-    extra_vars: Annotated[list[str] | None, typer.Option("-e", "--extra-vars", metavar="VARS", help="Passed to the playbook: variables.")] = None,
-    forks: Annotated[int | None, typer.Option("--forks", help="Passed to the playbook: parallel processes.")] = None,
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,
+    limit: Annotated[str | None, typer.Option("--limit", help="For the playbook: these hosts only.")] = None,
+    tags: Annotated[str | None, typer.Option("--tags", help="For the playbook: these tags only.")] = None,
+    extra_vars: Annotated[
+        list[str] | None, typer.Option("-e", "--extra-vars", metavar="VARS", help="For the playbook: variables.")
+    ] = None,
+    forks: Annotated[int | None, typer.Option("--forks", help="For the playbook: parallel processes.")] = None,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
 ) -> None:
     """Take the global options."""
-    ctx.obj = Settings(env, specs, check, diff, as_json, yes, verbose, quiet, limit, tags, tuple(extra_vars or ()), forks)
+    ctx.obj = Settings(
+        env, specs, check, diff, as_json, yes, verbose, quiet, limit, tags, tuple(extra_vars or ()), forks
+    )
 
 
 def call(argv: list[str]) -> int:

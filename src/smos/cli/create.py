@@ -27,7 +27,9 @@ def create_tenant(
     email: Annotated[str | None, typer.Option("--email", help="The owner's e-mail; admin@DOMAIN by default.")] = None,
     custom_domain: Annotated[str | None, typer.Option("--custom-domain", help="A domain of the tenant's own.")] = None,
     template: Annotated[str | None, typer.Option("--template", help="The template with the defaults.")] = None,
-    without: Annotated[list[str] | None, typer.Option("--without", help="A service to do without; may be repeated.")] = None,
+    without: Annotated[
+        list[str] | None, typer.Option("--without", help="A service to do without; may be repeated.")
+    ] = None,
     rollback_on_failure: Annotated[
         bool, typer.Option("--rollback-on-failure", help="Undo what this run created, should it fail.")
     ] = False,

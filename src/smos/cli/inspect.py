@@ -53,7 +53,9 @@ def history(
     try:
         record = book.read(run)
     except FileNotFoundError:
-        raise failure(exitcodes.INVALID, f"run {run}", "there is no such record", str(book.folder), "See `smos history`") from None
+        raise failure(
+            exitcodes.INVALID, f"run {run}", "there is no such record", str(book.folder), "See `smos history`"
+        ) from None
     return speaker.finish(Outcome({"run": record}), lambda: _show(record))
 
 

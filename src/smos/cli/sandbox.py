@@ -19,9 +19,13 @@ Provider = Annotated[str | None, typer.Option("--provider", help="cloudflare, od
 @app.command("up")
 def up(
     ctx: typer.Context,
-    port: Annotated[int | None, typer.Option("--port", help="Exactly this port; else 8321 or the next free one.")] = None,
+    port: Annotated[
+        int | None, typer.Option("--port", help="Exactly this port; else 8321 or the next free one.")
+    ] = None,
     latency: Annotated[float | None, typer.Option("--latency", help="Milliseconds that every answer takes.")] = None,
-    rate_limits: Annotated[bool | None, typer.Option("--rate-limits/--no-rate-limits", help="The providers' own rate limits.")] = None,
+    rate_limits: Annotated[
+        bool | None, typer.Option("--rate-limits/--no-rate-limits", help="The providers' own rate limits.")
+    ] = None,
     n8n_version: Annotated[str | None, typer.Option("--n8n-version", help="Behave like n8n 1 or 2.")] = None,
 ) -> int:
     """Start it, or change the settings of the one that runs. Its state survives a restart.
@@ -78,18 +82,26 @@ def requests(
 
     def human(result: dict[str, Any]) -> None:
         for row in result["requests"]:
-            print(f"{row['id']:>6}  {row['provider']:<11} {row['operation']:<32} {row['status']:>3}  {row['ms']:.1f} ms")
+            print(
+                f"{row['id']:>6}  {row['provider']:<11} {row['operation']:<32} {row['status']:>3}  {row['ms']:.1f} ms"
+            )
         print(f"{result['matching']} requests")
 
-    return _told(ctx.obj, "requests", lambda state: server.requests(state, provider=provider, writes=writes, limit=last), human)
+    return _told(
+        ctx.obj, "requests", lambda state: server.requests(state, provider=provider, writes=writes, limit=last), human
+    )
 
 
 @app.command("fault")
-def fault(  # noqa: PLR0913  # one parameter per property of a rule
+def fault(
     ctx: typer.Context,
-    kind: Annotated[str | None, typer.Argument(help="latency, status, 429, 500, reset, timeout_after_commit, timeout_before.")] = None,
+    kind: Annotated[
+        str | None, typer.Argument(help="latency, status, 429, 500, reset, timeout_after_commit, timeout_before.")
+    ] = None,
     provider: Provider = None,
-    operation: Annotated[str | None, typer.Option("--operation", help="Name or pattern, for example accounts.create.")] = None,
+    operation: Annotated[
+        str | None, typer.Option("--operation", help="Name or pattern, for example accounts.create.")
+    ] = None,
     times: Annotated[str | None, typer.Option("--times", help="How often: a number or `always`.")] = None,
     after: Annotated[int | None, typer.Option("--after", help="Let so many pass first.")] = None,
     every: Annotated[int | None, typer.Option("--every", help="Only every n-th.")] = None,
@@ -104,7 +116,7 @@ def fault(  # noqa: PLR0913  # one parameter per property of a rule
     """
     from smos.sandbox import server
 
-    wish = {"kind": kind, "provider": provider, "operation": operation, "after": after, "every": every}
+    wish: dict[str, Any] = {"kind": kind, "provider": provider, "operation": operation, "after": after, "every": every}
     wish |= {"seconds": seconds, "retry_after": retry_after, "status": status_code}
     wish["times"] = int(times) if times and times.isdigit() else times
     rule = {key: value for key, value in wish.items() if value is not None}

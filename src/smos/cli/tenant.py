@@ -17,7 +17,9 @@ Identifier = Annotated[str, typer.Argument(metavar="ID", help="RUT in any usual 
 @app.command("list")
 def list_tenants(
     ctx: typer.Context,
-    status: Annotated[str | None, typer.Option("--status", help="Only this phase: pending, active, suspended, deleted, failed.")] = None,
+    status: Annotated[
+        str | None, typer.Option("--status", help="Only this phase: pending, active, suspended, deleted, failed.")
+    ] = None,
     plan: Annotated[str | None, typer.Option("--plan", help="Only this plan.")] = None,
 ) -> int:
     """List the tenants of the environment.
@@ -36,7 +38,9 @@ def list_tenants(
 
     def human() -> None:
         for row in rows:
-            print(f"{row['id']:<12} {row['slug']:<24} {row['phase']:<10} {row['plan']:<14} {row['domain']:<40} {row['name']}")
+            print(
+                f"{row['id']:<12} {row['slug']:<24} {row['phase']:<10} {row['plan']:<14} {row['domain']:<40} {row['name']}"
+            )
         print(f"{len(rows)} tenants")
 
     return Speaker("tenant list", settings.env, settings.as_json).finish(Outcome({"tenants": rows}), human)
@@ -63,7 +67,9 @@ def status(ctx: typer.Context, identifier: Identifier) -> int:
 @app.command("apply")
 def apply(
     ctx: typer.Context,
-    identifiers: Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="RUTs or slugs; all tenants by default.")] = None,
+    identifiers: Annotated[
+        list[str] | None, typer.Argument(metavar="[ID]...", help="RUTs or slugs; all tenants by default.")
+    ] = None,
 ) -> int:
     """Bring tenants to what the registry says: all of them, or these.
 

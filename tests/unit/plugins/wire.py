@@ -6,6 +6,7 @@ import contextlib
 import io
 import json as jsonlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -16,6 +17,7 @@ from ansible.module_utils.testing import patch_module_args
 from ansible_collections.smartercl.smarteros.plugins.module_utils import errors, http
 from ansible_collections.smartercl.smarteros.plugins.module_utils.errors import ApiError
 from ansible_collections.smartercl.smarteros.plugins.module_utils.http import Answer
+from smos.sandbox.provider import Reply
 from unit.sandbox.driver import Driver
 
 LOST = "lost"  # the provider does it, the answer is lost
@@ -35,10 +37,25 @@ class Sent:
 Trouble = Callable[[Sent], Any]
 
 
+class OneThread:
+    """A driver that lives in a thread of its own, because its SQLite does; clients call from many."""
+
+    def __init__(self, make: Callable[[], Driver]) -> None:
+        self._pool = ThreadPoolExecutor(max_workers=1)
+        self._driver = self._pool.submit(make).result()
+        self.provider = self._driver.provider
+
+    def send(self, *args: Any, **options: Any) -> Reply:
+        return self._pool.submit(self._driver.send, *args, **options).result()
+
+    def ok(self, *args: Any, **options: Any) -> Any:
+        return self._pool.submit(self._driver.ok, *args, **options).result()
+
+
 class Wire:
     """Carries requests to the driver; ``trouble(sent)`` may give LOST, CUT, or (status, body) instead of the answer."""
 
-    def __init__(self, driver: Driver) -> None:
+    def __init__(self, driver: OneThread) -> None:
         self.driver = driver
         self.sent: list[Sent] = []
         self.trouble: Trouble = lambda _sent: None
@@ -68,9 +85,9 @@ class Wire:
         return Answer(reply.status, reply.headers, reply.body)
 
 
-def wired(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> Wire:
+def wired(make: Callable[[], Driver], monkeypatch: pytest.MonkeyPatch) -> Wire:
     """Every client of this test talks to the driver, and nobody waits."""
-    wire = Wire(driver)
+    wire = Wire(OneThread(make))
 
     def send(self: Any, *args: Any) -> Answer:
         return wire.send(self, *args)

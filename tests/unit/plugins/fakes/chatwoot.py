@@ -10,7 +10,7 @@ from ansible_collections.smartercl.smarteros.plugins.module_utils.clients.chatwo
 from ansible_collections.smartercl.smarteros.tests.unit.plugins.fakes.wire import Request, Wire
 
 TOKEN = "planted-platform-token"
-Row = t.Dict[str, t.Any]
+Row = dict[str, t.Any]
 _PLATFORM_ACCOUNT = re.compile(r"/platform/api/v1/accounts/(\d+)(/account_users)?$")
 _IN_ACCOUNT = re.compile(r"/api/v1/accounts/(\d+)/(agents|inboxes)(?:/(\d+))?$")
 
@@ -42,7 +42,12 @@ class FakeChatwoot(Wire):
 
     def counts(self) -> dict[str, int]:
         """How many there are of everything."""
-        return {"accounts": len(self.accounts), "inboxes": len(self.inboxes), "users": len(self.users), "links": len(self.links)}
+        return {
+            "accounts": len(self.accounts),
+            "inboxes": len(self.inboxes),
+            "users": len(self.users),
+            "links": len(self.links),
+        }
 
     def writes(self, request: Request) -> bool:
         return request.method != "GET"
@@ -60,7 +65,11 @@ class FakeChatwoot(Wire):
         if request.path == "/api/v1/profile":
             return 200, self._shown_user(user)
         found = _IN_ACCOUNT.match(request.path)
-        return self._in_account(request, int(found[1]), found[2], found[3], user) if found else (404, {"error": "Not Found"})
+        return (
+            self._in_account(request, int(found[1]), found[2], found[3], user)
+            if found
+            else (404, {"error": "Not Found"})
+        )
 
     def _platform(self, request: Request) -> tuple[int, t.Any]:
         body, found = request.body, _PLATFORM_ACCOUNT.match(request.path)
@@ -123,13 +132,23 @@ class FakeChatwoot(Wire):
         known = next((each for each in self.users.values() if each["email"] == body["email"].lower()), None)
         if known is None:
             number = len(self.users) + 1
-            known = {"id": number, "name": body["name"], "email": body["email"].lower(), "access_token": f"personal-token-{number}"}
+            known = {
+                "id": number,
+                "name": body["name"],
+                "email": body["email"].lower(),
+                "access_token": f"personal-token-{number}",
+            }
             self.users[number] = known
         return self._shown_user(known)
 
     def _shown_user(self, user: Row) -> Row:
         seats = [
-            {"id": number, "name": self.accounts[number]["name"], "role": role, "status": self.accounts[number]["status"]}
+            {
+                "id": number,
+                "name": self.accounts[number]["name"],
+                "role": role,
+                "status": self.accounts[number]["status"],
+            }
             for (number, each), role in self.links.items()
             if each == user["id"]
         ]

@@ -13,9 +13,14 @@ UNIQUE = {
     "res.company": ("name", "The company name must be unique!"),
     "res.users": ("login", "You can not have two users with the same login!"),
 }
-LINKS = {"company_id": "res.company", "currency_id": "res.currency", "country_id": "res.country", "partner_id": "res.partner"}
+LINKS = {
+    "company_id": "res.company",
+    "currency_id": "res.currency",
+    "country_id": "res.country",
+    "partner_id": "res.partner",
+}
 READS = {"search_read", "read", "fields_get", "check_access_rights"}
-Row = t.Dict[str, t.Any]
+Row = dict[str, t.Any]
 
 
 class Fault(Exception):
@@ -59,13 +64,17 @@ class FakeOdoo(Wire):
 
     def rows(self, model: str, **wanted: t.Any) -> list[Row]:
         """The records with these values."""
-        return [row for row in self.tables[model].values() if all(row.get(key) == value for key, value in wanted.items())]
+        return [
+            row for row in self.tables[model].values() if all(row.get(key) == value for key, value in wanted.items())
+        ]
 
     def state(self) -> dict[str, list[Row]]:
         """Companies and users without their ids, for comparing."""
         hidden = {"id", "partner_id"}
         return {
-            model: [{key: value for key, value in row.items() if key not in hidden} for row in self.tables[model].values()]
+            model: [
+                {key: value for key, value in row.items() if key not in hidden} for row in self.tables[model].values()
+            ]
             for model in ("res.company", "res.users")
         }
 
@@ -96,7 +105,9 @@ class FakeOdoo(Wire):
             return None
         return getattr(self, f"_{method}")(model, *args, **{k: v for k, v in options.items() if k != "context"})
 
-    def _search_read(self, model: str, domain: t.Any, fields: list[str], offset: int, limit: int, order: str) -> list[Row]:
+    def _search_read(
+        self, model: str, domain: t.Any, fields: list[str], offset: int, limit: int, order: str
+    ) -> list[Row]:
         rows = [row for _number, row in sorted(self.tables[model].items()) if all(_fits(row, term) for term in domain)]
         return [self._shown(row, fields) for row in rows[offset : offset + limit]]
 

@@ -59,7 +59,9 @@ class Wire:
         http._send = lambda *args: self.send(http, *args)  # type: ignore[method-assign]
         return http
 
-    def send(self, http: Http, method: str, path: str, params: t.Any, body: t.Any, headers: t.Any, where: str) -> Answer:
+    def send(
+        self, http: Http, method: str, path: str, params: t.Any, body: t.Any, headers: t.Any, where: str
+    ) -> Answer:
         """Stands in for ``Http._send``."""
         with self._lock:
             http.sent += 1

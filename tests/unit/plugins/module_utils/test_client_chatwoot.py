@@ -76,7 +76,11 @@ def test_other_custom_attributes_stay_when_ours_are_written(server: FakeChatwoot
     seen = client.account(number)
     assert seen is not None
     client.change_account(number, seen, {"slug"})
-    assert server.accounts[number]["custom_attributes"] == {"industry": "retail", "tenant": "76086428-5", "slug": "acme"}
+    assert server.accounts[number]["custom_attributes"] == {
+        "industry": "retail",
+        "tenant": "76086428-5",
+        "slug": "acme",
+    }
 
 
 def test_deleting_what_is_gone_is_as_good(server: FakeChatwoot) -> None:

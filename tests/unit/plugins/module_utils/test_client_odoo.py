@@ -1,13 +1,15 @@
 # Copyright (c) SmarterCL. All rights reserved. See LICENSE.
 from __future__ import annotations
 
+import typing as t
+
 import pytest
 
 from ansible_collections.smartercl.smarteros.plugins.module_utils import errors
 from ansible_collections.smartercl.smarteros.plugins.module_utils.clients import odoo
 from ansible_collections.smartercl.smarteros.plugins.module_utils.errors import ApiError
 from ansible_collections.smartercl.smarteros.tests.unit.plugins.fakes.odoo import SECRET, FakeOdoo, Fault
-from ansible_collections.smartercl.smarteros.tests.unit.plugins.fakes.wire import losing_once
+from ansible_collections.smartercl.smarteros.tests.unit.plugins.fakes.wire import Request, losing_once
 
 MARK = "smarteros:76086428-5"
 ROW = {"name": "Acme (76086428-5)", "company_registry": MARK}
@@ -90,15 +92,16 @@ def test_a_create_whose_answer_was_lost_is_looked_for_and_not_sent_again(server:
 def test_a_create_that_never_arrived_is_sent_again(server: FakeOdoo) -> None:
     client = server.client()
     client.sign_in()
-    real, arrived = server.handle, []
+    real = server.handle
+    arrived: list[Request] = []
 
-    def handle(request: object) -> tuple[int, object]:
-        if server.writes(request) and not arrived:  # type: ignore[arg-type]
+    def handle(request: Request) -> tuple[int, t.Any]:
+        if server.writes(request) and not arrived:
             arrived.append(request)
             return 502, "bad gateway"
-        return real(request)  # type: ignore[arg-type]
+        return real(request)
 
-    server.handle = handle  # type: ignore[method-assign,assignment]
+    server.handle = handle  # type: ignore[method-assign]
     client.create_companies([ROW], vat_check=True)
     assert len(server.rows("res.company", company_registry=MARK)) == 1
 
@@ -106,7 +109,9 @@ def test_a_create_that_never_arrived_is_sent_again(server: FakeOdoo) -> None:
 def test_lists_are_read_page_by_page(server: FakeOdoo, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(odoo, "PAGE", 2)
     client = server.client()
-    client.create_companies([{"name": f"C{n}", "company_registry": f"smarteros:{n}-1"} for n in range(1, 6)], vat_check=True)
+    client.create_companies(
+        [{"name": f"C{n}", "company_registry": f"smarteros:{n}-1"} for n in range(1, 6)], vat_check=True
+    )
     server.log.clear()
     assert [company.tenant for company in client.companies(charts=False)] == ["1-1", "2-1", "3-1", "4-1", "5-1"]
     assert len(server.log) == 3
@@ -148,7 +153,7 @@ class TestCheck:
         assert server.client().check()["state"] == "insufficient"
 
     def test_a_server_that_does_not_answer_is_unreachable(self, server: FakeOdoo) -> None:
-        server.handle = lambda _request: (503, "down")  # type: ignore[method-assign]
+        server.handle = lambda request: (503, "down")  # type: ignore[method-assign]
         assert server.client().check()["state"] == "unreachable"
 
     def test_nothing_is_written(self, server: FakeOdoo) -> None:
@@ -157,7 +162,7 @@ class TestCheck:
 
 
 class TestClaimed:
-    WISH = {"id": "76086428-5", "name": "Acme", "owner": {"email": "ana@example.com"}}
+    WISH: t.ClassVar[dict[str, t.Any]] = {"id": "76086428-5", "name": "Acme", "owner": {"email": "ana@example.com"}}
 
     def test_nothing_is_claimed_in_an_empty_odoo(self, server: FakeOdoo) -> None:
         assert server.client().claimed([self.WISH]) == {}
@@ -172,6 +177,8 @@ class TestClaimed:
         assert server.client().claimed([self.WISH]) == {}
 
     def test_a_login_of_somebody_else_is(self, server: FakeOdoo) -> None:
-        server._create("res.users", {"name": "A", "login": "ana@example.com", "company_id": 1, "company_ids": [[6, 0, [1]]]})
+        server._create(
+            "res.users", {"name": "A", "login": "ana@example.com", "company_id": 1, "company_ids": [[6, 0, [1]]]}
+        )
         assert "the login ana@example.com exists" in server.client().claimed([self.WISH])["76086428-5"]
         assert server.written == []

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from ansible_collections.smartercl.smarteros.plugins.module_utils import errors, http
 from ansible_collections.smartercl.smarteros.plugins.module_utils.errors import ApiError
 from ansible_collections.smartercl.smarteros.plugins.module_utils.http import Http, Policy
@@ -218,7 +217,13 @@ def test_create_does_not_look_when_the_provider_said_no(make, server):  # type: 
 
 @pytest.mark.parametrize(
     ("status", "kind"),
-    [(400, errors.INVALID), (401, errors.REFUSED), (403, errors.REFUSED), (404, errors.MISSING), (409, errors.CONFLICT)],
+    [
+        (400, errors.INVALID),
+        (401, errors.REFUSED),
+        (403, errors.REFUSED),
+        (404, errors.MISSING),
+        (409, errors.CONFLICT),
+    ],
 )
 def test_a_refusal_has_its_kind_and_is_not_repeated(make, server, status, kind):  # type: ignore[no-untyped-def]
     server.script = [(status, {"message": "no"})]

@@ -5,11 +5,10 @@ from __future__ import annotations
 import threading
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from ansible_collections.smartercl.smarteros.plugins.module_utils import reconcile
 from ansible_collections.smartercl.smarteros.plugins.module_utils.errors import ApiError
+from hypothesis import given
+from hypothesis import strategies as st
 
 STATES = st.dictionaries(st.sampled_from("abcdefgh"), st.integers(0, 3))
 
@@ -22,7 +21,9 @@ STATES = st.dictionaries(st.sampled_from("abcdefgh"), st.integers(0, 3))
         pytest.param({"a": 1}, {"a": 2}, {}, {"update": {"a": (2, 1)}}, id="what differs is updated"),
         pytest.param({}, {"a": 2}, {}, {}, id="what nobody speaks of stays"),
         pytest.param({}, {"a": 2}, {"purge": True}, {"delete": {"a": 2}}, id="purge deletes what is not desired"),
-        pytest.param({"a": 1}, {"a": -2}, {"ours": lambda i: i > 0}, {"conflict": {"a": -2}}, id="not ours is a conflict"),
+        pytest.param(
+            {"a": 1}, {"a": -2}, {"ours": lambda i: i > 0}, {"conflict": {"a": -2}}, id="not ours is a conflict"
+        ),
         pytest.param({}, {"a": -2}, {"purge": True, "ours": lambda i: i > 0}, {}, id="purge spares what is not ours"),
         pytest.param({"a": 1}, {"a": 11}, {"same": lambda a, b: a % 10 == b}, {"keep": {"a": 11}}, id="same decides"),
     ],
@@ -31,7 +32,7 @@ def test_a_plan_holds_exactly_the_differences(desired, actual, options, expected
     found = reconcile.plan(desired, actual, **options)
 
     kinds = ("create", "update", "delete", "keep", "conflict")
-    assert {kind: getattr(found, kind) for kind in kinds} == {**dict.fromkeys(kinds, {}), **expected}
+    assert {kind: getattr(found, kind) for kind in kinds} == {**{kind: {} for kind in kinds}, **expected}
     assert found.changed == bool({"create", "update", "delete"} & set(expected))
 
 

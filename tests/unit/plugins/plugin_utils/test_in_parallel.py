@@ -1,0 +1,63 @@
+# Copyright (c) SmarterCL. All rights reserved. See LICENSE.
+"""Work on many things with all processors."""
+
+from __future__ import annotations
+
+import gc
+import os
+import threading
+
+import pytest
+
+from ansible_collections.smartercl.smarteros.plugins.plugin_utils import in_parallel
+
+
+@pytest.fixture(autouse=True)
+def four_processors(monkeypatch):
+    monkeypatch.setattr(in_parallel, "_WORTH_IT", 10)
+    monkeypatch.setattr(in_parallel.os, "sched_getaffinity", lambda _pid: {0, 1, 2, 3}, raising=False)
+
+
+@pytest.mark.parametrize("count", [0, 1, 9, 10, 19, 20, 41, 1000])
+def test_results_come_in_the_order_of_the_things(count):
+    assert in_parallel.mapped(lambda number: number * 2, range(count)) == [number * 2 for number in range(count)]
+    assert gc.isenabled()
+
+
+def test_large_shares_are_done_in_other_processes():
+    assert len(set(in_parallel.mapped(lambda _thing: os.getpid(), range(100)))) == 4
+
+
+def test_with_other_threads_about_nothing_is_forked():
+    over = threading.Event()
+    thread = threading.Thread(target=over.wait)
+    thread.start()
+    try:
+        assert set(in_parallel.mapped(lambda _thing: os.getpid(), range(100))) == {os.getpid()}
+    finally:
+        over.set()
+        thread.join()
+
+
+def test_the_share_of_a_child_that_dies_is_done_here():
+    here = os.getpid()
+
+    def work(number):
+        if number == 99 and os.getpid() != here:
+            os._exit(9)
+        return number
+
+    assert in_parallel.mapped(work, range(100)) == list(range(100))
+
+
+@pytest.mark.parametrize("wrong", [0, 99])
+def test_an_error_in_the_work_is_raised_and_no_child_is_left(wrong):
+    def work(number):
+        if number == wrong:
+            raise ValueError("no")
+        return number
+
+    with pytest.raises(ValueError, match="no"):
+        in_parallel.mapped(work, range(100))
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)

@@ -1,0 +1,73 @@
+"""A tenant's status follows from what the services answered."""
+
+import pytest
+
+from ansible_collections.smartercl.smarteros.plugins.plugin_utils import status
+
+READY = {"state": "ready", "ref": {"id": 4}, "url": "https://x.example", "message": "", "created": True, "error": None}
+ERROR = {"what": "company", "where": "POST …", "why": "no", "next": "again"}
+
+
+def row(**changes):
+    return {**READY, "changes": [], **changes}
+
+
+def test_rows_of_one_tenant_become_one_answer():
+    answer = status.combined([row(), row(ref={"user": 7}, created=False, changes=[1])])
+    assert (answer["state"], answer["ref"], answer["created"], answer["changes"]) == (
+        "ready",
+        {"id": 4, "user": 7},
+        True,
+        [1],
+    )
+
+
+def test_one_failed_row_fails_the_answer_and_the_first_error_is_told():
+    second = {**ERROR, "why": "later"}
+    failed = row(state="failed", error=ERROR, message="no", created=False)
+    answer = status.combined([failed, row(state="failed", error=second, message="later"), row()])
+    assert (answer["state"], answer["error"], answer["message"]) == ("failed", ERROR, "no")
+
+
+def test_the_same_answer_again_leaves_the_block_as_it_is():
+    block = status.with_service({}, "odoo", status.combined([row()]), "run-1")
+    again = status.with_service(block, "odoo", status.combined([row(created=False)]), "run-2")
+    assert again == block
+    assert block["services"]["odoo"]["created_by"] == "run-1"
+
+
+def test_an_absent_service_leaves_the_block():
+    block = status.with_service({}, "odoo", status.combined([row()]), "run-1")
+    gone = status.with_service(block, "odoo", status.combined([row(state="absent")]), "run-2")
+    assert gone["services"] == {}
+    assert gone["run"] == "run-2"
+
+
+def test_a_failure_keeps_the_ids_that_are_known():
+    block = status.with_service({}, "odoo", status.combined([row()]), "run-1")
+    failed = status.with_service(block, "odoo", status.combined([row(state="failed", ref={}, message="no")]), "run-2")
+    assert failed["services"]["odoo"]["ref"] == {"id": 4}
+    assert failed["services"]["odoo"]["message"] == "no"
+
+
+@pytest.mark.parametrize(
+    ("states", "wanted", "phase"),
+    [
+        pytest.param({"odoo": "ready", "n8n": "ready"}, ["odoo", "n8n"], "active", id="all ready"),
+        pytest.param({"odoo": "ready", "n8n": "failed"}, ["odoo", "n8n"], "failed", id="one failed"),
+        pytest.param({"odoo": "ready"}, ["odoo", "n8n"], "failed", id="one never came to its turn"),
+        pytest.param({"odoo": "ready", "n8n": "failed"}, ["odoo"], "active", id="a disabled one does not count"),
+        pytest.param({}, [], "active", id="a tenant without services"),
+    ],
+)
+def test_the_phase_follows_from_the_wanted_services(states, wanted, phase):
+    block = {"services": {name: {"state": state} for name, state in states.items()}}
+    assert status.settled(block, wanted)[0] == phase
+
+
+def test_a_reason_goes_when_the_phase_gets_better():
+    failed = status.with_phase({"services": {}}, "failed", "run-1", "odoo: no")
+    active = status.with_phase(failed, "active", "run-2")
+    assert failed["reason"] == "odoo: no"
+    assert "reason" not in active
+    assert status.with_phase(active, "active", "run-3") == active
