@@ -6,7 +6,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils import inventory_cache, rules, status, tenant
-from ansible_collections.smartercl.smarteros.plugins.plugin_utils.action import INVALID, RegistryAction, Setting, Stop
+from ansible_collections.smartercl.smarteros.plugins.plugin_utils.action import INVALID, RegistryAction, Setting, Stop, plain
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils.mistakes import ARGUMENT, Mistake, shown
 
 UNIQUE = ("slug", "domain", "custom_domain")  # no two tenants share one of them, in no environment
@@ -26,7 +26,17 @@ class ActionModule(RegistryAction):
         "custom_domain": {"type": "str"},
         "template": {"type": "str"},
         "without": {"type": "list", "elements": "str", "default": []},
+        "variables": {"type": "str"},
     }
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        """Called by Ansible. Variables are taken raw: written as ``{{ tenant_name }}``, a name would be evaluated."""
+        prefix = self._task.args.pop("variables", None)
+        if prefix:
+            named = {name: f"{prefix}{name}" for name in self.argument_spec}
+            given = {name: (task_vars or {}).get(variable) for name, variable in named.items()}
+            self._task.args.update({name: plain(value) for name, value in given.items() if value is not None})
+        return super().run(tmp, task_vars)
 
     def work(self, args: dict[str, t.Any], setting: Setting, task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         """See the documentation of the module of the same name."""

@@ -71,6 +71,7 @@ from pathlib import Path
 from ansible.errors import AnsibleParserError
 from ansible.plugins.inventory import BaseInventoryPlugin, Constructable
 from ansible.template import trust_as_template
+
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils import inventory_cache
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils.in_parallel import no_collection
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils.mistakes import Mistake, SpecError

@@ -71,6 +71,7 @@ from pathlib import Path
 
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
+
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils import inventory_cache
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils.mistakes import SpecError
 

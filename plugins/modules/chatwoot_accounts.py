@@ -130,7 +130,7 @@ EXAMPLES = r"""
 RETURN = r"""
 results:
   description:
-    - What became of each tenant; the state is V(ready), V(suspended), V(absent) or V(failed).
+    - What became of each tenant, without what is empty; the state is V(ready), V(suspended), V(absent) or V(failed).
     - The ref holds C(account_id), C(user_id) of the administrator, and C(inbox_id).
   returned: success
   type: list
@@ -139,12 +139,8 @@ results:
     - tenant: 76086428-5
       state: ready
       changed: false
-      created: false
       ref: {account_id: 12, user_id: 31, inbox_id: 9}
       url: https://chatwoot.example.com/app/accounts/12/dashboard
-      message: ""
-      changes: []
-      error:
 requests:
   description: How many requests were sent.
   returned: success

@@ -115,29 +115,29 @@ results:
     created:
       description: Whether the tenant had no record of ours in the zone before.
       type: bool
-      returned: always
+      returned: if true
     ref:
       description: The id of each record, by type and name.
       type: dict
-      returned: always
+      returned: if not empty
       sample: {"CNAME acme.smarterbot.cl": "372e67954025e0ba6aaa6d586b9e0b59"}
     url:
       description: Where the tenant's first name leads.
       type: str
-      returned: always
+      returned: if not empty
     message:
-      description: Why the tenant failed; empty otherwise.
+      description: Why the tenant failed.
       type: str
-      returned: always
+      returned: if not empty
     changes:
       description: Each difference that was closed (in check mode would be), with action, what, before and after.
       type: list
       elements: dict
-      returned: always
+      returned: if not empty
     error:
-      description: What failed, where, why, and what to do next; null when nothing failed.
+      description: What failed, where, why, and what to do next.
       type: dict
-      returned: always
+      returned: if not empty
 requests:
   description: Number of HTTP requests that were sent.
   returned: success
@@ -152,6 +152,7 @@ errors:
 import typing as t
 
 from ansible.module_utils.basic import env_fallback
+
 from ansible_collections.smartercl.smarteros.plugins.module_utils.bulk import finish, module_for, policy_of, usable
 from ansible_collections.smartercl.smarteros.plugins.module_utils.clients import cloudflare as api
 from ansible_collections.smartercl.smarteros.plugins.module_utils.services import cloudflare as service

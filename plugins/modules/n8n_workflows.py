@@ -146,31 +146,31 @@ results:
     created:
       description: Whether the tenant had no workflow of ours before.
       type: bool
-      returned: always
+      returned: if true
     ref:
       description: The id of each workflow, by template.
       type: dict
-      returned: always
+      returned: if not empty
       sample: {contacts-to-odoo: 2tUt1wbLX592XDdX}
     url:
       description: What the tenant's webhooks have in common; V(/<template>) follows.
       type: str
-      returned: always
+      returned: if not empty
     message:
-      description: Why the tenant failed; empty otherwise.
+      description: Why the tenant failed.
       type: str
-      returned: always
+      returned: if not empty
     changes:
       description:
         - Each difference that was closed (in check mode would be), with action, what, before and after.
         - Nodes and connections are shown as short sums, because people may have written secrets into them.
       type: list
       elements: dict
-      returned: always
+      returned: if not empty
     error:
-      description: What failed, where, why, and what to do next; null when nothing failed.
+      description: What failed, where, why, and what to do next.
       type: dict
-      returned: always
+      returned: if not empty
 requests:
   description: Number of HTTP requests that were sent.
   returned: success
@@ -185,7 +185,14 @@ errors:
 import typing as t
 
 from ansible.module_utils.basic import env_fallback
-from ansible_collections.smartercl.smarteros.plugins.module_utils.bulk import finish, module_for, policy_of, usable
+
+from ansible_collections.smartercl.smarteros.plugins.module_utils.bulk import (
+    finish,
+    module_for,
+    one_per_tenant,
+    policy_of,
+    usable,
+)
 from ansible_collections.smartercl.smarteros.plugins.module_utils.clients import n8n as api
 from ansible_collections.smartercl.smarteros.plugins.module_utils.services import n8n as service
 from ansible_collections.smartercl.smarteros.plugins.module_utils.services import n8n_templates
@@ -217,6 +224,7 @@ def main() -> None:
     module = module_for(OPTIONS)
     params = module.params
     items = params["workflows"]
+    one_per_tenant(module, "workflows")
     if not items:
         finish(module, [], 0)
     with usable(module, "n8n"):

@@ -110,7 +110,9 @@ EXAMPLES = r"""
 
 RETURN = r"""
 results:
-  description: What became of each tenant; the state is V(ready), V(suspended), V(absent) or V(failed), the ref holds C(company_id).
+  description:
+    - What became of each tenant, without what is empty.
+    - The state is V(ready), V(suspended), V(absent) or V(failed); the ref holds C(company_id).
   returned: success
   type: list
   elements: dict
@@ -121,13 +123,10 @@ results:
       created: true
       ref: {company_id: 4}
       url: https://odoo.example.com/web#id=4&model=res.company&view_type=form
-      message: ""
       changes:
         - action: create
           what: company Acme Corp (76086428-5)
-          before:
           after: {name: Acme Corp (76086428-5), vat: 76086428-5, country: CL, currency: CLP, email: admin@acme.example.com}
-      error:
 requests:
   description: How many requests were sent.
   returned: success

@@ -103,7 +103,8 @@ EXAMPLES = r"""
 RETURN = r"""
 results:
   description:
-    - What became of each tenant; the state is V(ready), V(suspended), V(absent) or V(failed), the ref holds C(user_id).
+    - What became of each tenant, without what is empty.
+    - The state is V(ready), V(suspended), V(absent) or V(failed); the ref holds C(user_id).
     - C(created) is always false; M(smartercl.smarteros.odoo_companies) tells whether the tenant is new in Odoo.
   returned: success
   type: list
@@ -112,16 +113,11 @@ results:
     - tenant: 76086428-5
       state: ready
       changed: true
-      created: false
       ref: {user_id: 7}
-      url: ""
-      message: ""
       changes:
         - action: create
           what: user admin@acme.example.com of 76086428-5
-          before:
           after: {name: Ana Pérez, login: admin@acme.example.com, email: admin@acme.example.com, groups: [base.group_user], active: true}
-      error:
 requests:
   description: How many requests were sent.
   returned: success

@@ -16,17 +16,14 @@ author:
   - SmarterCL (@SmarterCL)
 options:
   rut:
-    description: The tenant's RUT in any usual spelling.
+    description: The tenant's RUT in any usual spelling. Needed, here or by O(variables).
     type: str
-    required: true
   name:
-    description: The name, 3 to 64 characters.
+    description: The name, 3 to 64 characters. Needed, here or by O(variables).
     type: str
-    required: true
   domain:
-    description: The domain below the zone, for example V(acme.smarterbot.cl); its first label becomes the slug.
+    description: The domain below the zone, for example V(acme.smarterbot.cl); its first label becomes the slug. Needed, here or by O(variables).
     type: str
-    required: true
   plan:
     description: The plan; the template's by default.
     type: str
@@ -44,6 +41,11 @@ options:
     type: list
     elements: str
     default: []
+  variables:
+    description:
+      - Start of the names of variables that the options above are taken from, V(tenant_) for C(tenant_rut), C(tenant_name) and so on.
+      - Their values are taken as they were written. A value with template syntax is refused and never evaluated, as it would be in C({{ tenant_name }}).
+    type: str
 extends_documentation_fragment:
   - smartercl.smarteros.registry_action
 """
@@ -54,6 +56,11 @@ EXAMPLES = r"""
     rut: 76.086.428-5
     name: Acme Corp
     domain: acme.smarterbot.cl
+  register: request
+
+- name: Judge a request that came with --extra-vars
+  smartercl.smarteros.tenant_request:
+    variables: tenant_
   register: request
 """
 

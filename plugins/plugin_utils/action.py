@@ -59,7 +59,7 @@ def told(error: t.Mapping[str, str]) -> str:
     """One error as one sentence."""
     where = f" ({error['where']})" if error.get("where") else ""
     following = f". {error['next']}" if error.get("next") else ""
-    return f"{error['what']}{where}: {error['why']}{following}"
+    return f"{error['what'].rstrip('.')}{where}: {error['why'].rstrip('.')}{following}"
 
 
 @dataclass(frozen=True)
@@ -119,6 +119,7 @@ class RegistryAction(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         """Called by Ansible."""
         variables = task_vars or {}
+        self._notices: list[str] = []
         result: dict[str, t.Any] = super().run(tmp, variables)
         _valid, args = self.validate_argument_spec(argument_spec=self.argument_spec)
         try:
@@ -138,11 +139,14 @@ class RegistryAction(ActionBase):
             self._stop(result, Stop(UNUSABLE, [row]))
         except Stop as exc:
             self._stop(result, exc)
+        if self._notices:
+            result["notices"] = self._notices
         return result
 
     def warn(self, text: str) -> None:
-        """Show the operator a warning."""
+        """Show the operator a warning: Ansible's way, and in the result for the command line."""
         self._display.warning(text)
+        self._notices.append(text)
 
     def _setting(self, variables: dict[str, t.Any]) -> Setting:
         def value(name: str) -> str:

@@ -22,6 +22,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
 
+from ansible_collections.smartercl.smarteros.plugins.module_utils.registry import disk
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils import in_parallel
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils.cache_file import CacheFile, Item
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils.mistakes import Mistake
@@ -281,7 +282,11 @@ class _Judge:
         if problem:
             rule = "A tenant file is a regular file of the registry."
             raise self._documents.DocumentError(Mistake(shown, 0, "", rule, problem, "Put the file itself there."))
-        return self._documents.parse(self._documents.read(path, shown), shown)
+        try:
+            text = disk.read(path)[0].decode("utf-8-sig")
+        except (OSError, UnicodeDecodeError):
+            text = self._documents.read(path, shown)  # slower, and tells what is wrong
+        return self._documents.parse(text, shown)
 
     def _row(self, path: Path, document: Any, merged: Data, valid: bool) -> Row:
         spec = document.get("spec") if isinstance(document, dict) else None

@@ -45,7 +45,8 @@ def with_service(block: Row, service: str, answer: Row, run: str) -> Block:
     services = dict(block.get("services") or {})
     before = services.get(service) or {}
     if answer["state"] == "absent":
-        services.pop(service, None)
+        if services.pop(service, None) is None:
+            return dict(block)
     else:
         after = {"state": answer["state"], "ref": {**(before.get("ref") or {}), **answer["ref"]}}
         after.update({key: answer[key] for key in ("url", "message") if answer[key]})

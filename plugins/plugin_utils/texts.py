@@ -51,7 +51,7 @@ def forbidden_in(value: Any, place: Place = ()) -> Iterator[tuple[Place, str, st
     if isinstance(value, str):
         found = _FORBIDDEN.search(value)
         if found:
-            yield place, value, next(rule for pattern, rule in _RULES if pattern.search(found.group()))
+            yield place, value, _rule_of(found.group())
     elif isinstance(value, dict):
         for key, below in value.items():
             yield from forbidden_in(key, (*place, key))
@@ -59,3 +59,8 @@ def forbidden_in(value: Any, place: Place = ()) -> Iterator[tuple[Place, str, st
     elif isinstance(value, list):
         for position, below in enumerate(value):
             yield from forbidden_in(below, (*place, position))
+
+
+def _rule_of(text: str) -> str:
+    """The rule that a forbidden text breaks."""
+    return next((rule for pattern, rule in _RULES if pattern.search(text)), _RULES[-1][1])

@@ -15,10 +15,14 @@ MARKS = {"ok": "[green]✓[/]", "changed": "[yellow]✓[/]", "failed": "[red]✗
 
 
 class View:
-    """Writes to stderr, so that stdout is the result's alone. Colour and the moving line only on a terminal."""
+    """Writes to stderr, so that stdout is the result's alone. Colour and the moving line only on a terminal.
 
-    def __init__(self, title: str, quiet: bool) -> None:
+    ``quiet`` leaves out the steps, ``warnings`` says whether warnings are shown nevertheless.
+    """
+
+    def __init__(self, title: str, quiet: bool, warnings: bool = True) -> None:
         self._title = title
+        self._warnings = Console(stderr=True, quiet=not warnings, highlight=False, soft_wrap=True)
         self._console = Console(stderr=True, quiet=quiet, highlight=False, soft_wrap=True)
         self._status = self._console.status("starting Ansible") if self._console.is_terminal and not quiet else None
         self._since = time.monotonic()
@@ -44,6 +48,8 @@ class View:
             self._status.update(f"{escape(_step(data))}  [dim]{elapsed:.0f} s[/]")
         elif event["event"] in ("runner_on_ok", "runner_on_failed") and not _is_plumbing(data):
             self._done(event["event"], data)
+        for notice in (data.get("res") or {}).get("notices") or []:
+            self._warnings.print(f"[yellow]![/] {escape(notice)}")
 
     def _done(self, kind: str, data: Mapping[str, Any]) -> None:
         result = data.get("res") or {}

@@ -58,7 +58,7 @@ def carry_out(job: Job, settings: Settings, speaker: Speaker, human: Callable[[O
     if not check:
         book.begin(run, job.command, settings.env, sys.argv[1:])
     quiet = settings.quiet or settings.verbose > 0 or (settings.as_json and not sys.stderr.isatty())
-    lines = view.View(job.title, quiet)
+    lines = view.View(job.title, quiet, warnings=not settings.quiet and not settings.verbose)
     wish = play.Play(job.playbook, run, {"lock_wait": LOCK_WAIT_S, **job.variables}, job.limit or settings.limit, check)
     with lines:
         played = play.run(wish, project, settings, lines.take)

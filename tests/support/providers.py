@@ -46,7 +46,9 @@ _SHARED_QUERIES = {
     "n8n tag smarteros": "SELECT count(*) FROM n8n_tags WHERE name = 'smarteros'",
 }
 # Everything that a tenant's part could be lost in. Requests, settings and sequences say nothing of that.
-_HOLDINGS = "SELECT name FROM sqlite_master WHERE type = 'table' AND name GLOB '*_*' AND name NOT GLOB 'sandbox_*' AND name NOT GLOB 'sqlite_*'"
+_HOLDINGS = """
+    SELECT name FROM sqlite_master
+    WHERE type = 'table' AND (name GLOB 'odoo_*' OR name GLOB 'chatwoot_*' OR name GLOB 'n8n_*' OR name GLOB 'cloudflare_*')"""
 
 
 @dataclass(frozen=True)
@@ -89,10 +91,22 @@ def read(file: Path) -> Inventory:
     return Inventory(tenants, nameless, shared, rows)
 
 
-def content(file: Path, *, without: Iterable[str] = ()) -> dict[str, list[tuple[object, ...]]]:
-    """Every row of every provider table, to compare two moments byte by byte; ``without`` names tables left out."""
+def content(file: Path) -> dict[str, list[dict[str, object]]]:
+    """Every row of every provider table, to compare two moments; only the time of a user's last login is left out."""
     with sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=10) as db:
-        tables = [name for (name,) in db.execute(_HOLDINGS) if name not in set(without)]
-        found = {name: sorted(db.execute(f'SELECT * FROM "{name}"').fetchall(), key=repr) for name in tables}
+        db.row_factory = sqlite3.Row
+        tables = [name for (name,) in db.execute(_HOLDINGS)]
+        found = {name: [dict(row) for row in db.execute(f'SELECT * FROM "{name}"')] for name in tables}
     db.close()
+    for row in found["odoo_res_users"]:
+        row.pop("login_date")
+    return {name: sorted(rows, key=repr) for name, rows in found.items()}
+
+
+def differences(before: dict[str, list[dict[str, object]]], after: dict[str, list[dict[str, object]]]) -> list[str]:
+    """The rows that came and went between two contents, as text; empty when they are the same."""
+    found = []
+    for name in before:
+        found += [f"{name} gone: {row}" for row in before[name] if row not in after[name]]
+        found += [f"{name} came: {row}" for row in after[name] if row not in before[name]]
     return found

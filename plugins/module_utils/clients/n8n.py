@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 import typing as t
 import uuid
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from ansible_collections.smartercl.smarteros.plugins.module_utils.owner import N
 API = "/api/v1"
 PAGE = 250  # the most that n8n gives at once
 RUT_TAG = "rut:"
+UNPUBLISHING = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4)  # seconds to wait for n8n 2.x to take a workflow out of use
 WEBHOOK = "n8n-nodes-base.webhook"
 _IDS = uuid.UUID("6c1f5f0e-0a53-5d0f-9a0e-3f6b3f0a7c11")  # namespace of the node ids that we give
 
@@ -50,8 +52,9 @@ class N8nHttp(Http):
 class N8n:
     """The workflows of one n8n. Raises ApiError; never holds the key itself."""
 
-    def __init__(self, http: Http) -> None:
+    def __init__(self, http: Http, sleep: t.Callable[[float], None] = time.sleep) -> None:
         self.http = http
+        self._sleep = sleep
 
     def workflows(self, name: str = "") -> list[Workflow]:
         """Every workflow; with ``name`` only those of exactly that name."""
@@ -88,8 +91,18 @@ class N8n:
         self.http.request("POST", f"{API}/workflows/{workflow.id}/unarchive", repeat=True)
 
     def delete(self, workflow: Workflow) -> None:
-        """Delete at once, active or not; one that is gone is as good."""
-        self._delete(f"{API}/workflows/{workflow.id}")
+        """Delete, active or not; one that is gone is as good."""
+        for pause in (*UNPUBLISHING, None):
+            try:
+                return self._delete(f"{API}/workflows/{workflow.id}")
+            except ApiError as exc:
+                # 2.x deletes no workflow in use, and takes some moments until one is out of use
+                if exc.kind != errors.CONFLICT or pause is None:
+                    raise
+            if pause == UNPUBLISHING[0]:
+                self.switch(workflow, active=False)
+            self._sleep(pause)
+        return None
 
     def tags(self) -> dict[str, str]:
         """All tags: name -> id."""

@@ -33,8 +33,9 @@ def read(path: Path) -> tuple[bytes, os.stat_result]:
             raise OSError(errno.EINVAL, "not a regular file", str(path))
         if about.st_size > LARGEST:
             raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
-        data = b""
-        while chunk := os.read(fd, LARGEST):
+        # as much as it has, and one more to see whether it grew: a large buffer costs more than the reading
+        data = os.read(fd, about.st_size + 1)
+        while len(data) > about.st_size and (chunk := os.read(fd, LARGEST)):
             data += chunk
         return data, about
     finally:

@@ -7,6 +7,7 @@ Ten times as fast as PyYAML's dumper, which counts when the status of a thousand
 from __future__ import annotations
 
 import json
+import math
 import re
 import typing as t
 
@@ -99,13 +100,11 @@ def plain_data(value: t.Any) -> t.Any:
     if isinstance(value, int):
         return int.__int__(value)
     if isinstance(value, float):
-        if value != value or value in (float("inf"), float("-inf")):
+        if not math.isfinite(value):
             raise TypeError("a number that is not finite cannot be written")
         return float.__float__(value)
     if isinstance(value, t.Mapping):
-        return {
-            str.__str__(key) if isinstance(key, str) else str(key): plain_data(item) for key, item in value.items()
-        }
+        return {str.__str__(key) if isinstance(key, str) else str(key): plain_data(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain_data(item) for item in value]
     raise TypeError(f"{type(value).__name__} is not data that a tenant file can hold")

@@ -66,7 +66,7 @@ def _round_trip(body: str) -> t.Any:
 def _resolver() -> t.Any:
     """Makes ruamel.yaml take words for what our reader takes them for, and quote what that would take for something else."""
 
-    class Resolver(VersionedResolver):  # type: ignore[misc]  # it is only there where ruamel.yaml is
+    class Resolver(VersionedResolver):
         def resolve(self, kind: t.Any, value: t.Any, implicit: t.Any) -> t.Any:
             if kind is not ScalarNode or not implicit[0]:
                 return super().resolve(kind, value, implicit)
@@ -83,7 +83,7 @@ def _quote_new(value: t.Any) -> None:
     elif isinstance(value, (CommentedSeq, list)):
         pairs = list(enumerate(value))
     for key, item in pairs:
-        if type(item) is str and item.lower() in render.WORDS:
+        if isinstance(item, str) and not isinstance(item, ScalarString) and item.lower() in render.WORDS:
             value[key] = DoubleQuotedScalarString(item)
         elif not isinstance(item, ScalarString):
             _quote_new(item)

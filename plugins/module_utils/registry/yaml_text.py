@@ -126,13 +126,13 @@ class _Builder:
         if event.anchor or (event.tag and event.tag != "!"):
             _refuse(event)
         value = plain(event.value) if event.implicit[0] else event.value
-        if type(self.here) is dict and self.key is _NO_KEY:
+        if isinstance(self.here, dict) and self.key is _NO_KEY:
             self._name(value, event)
         else:
             self._add(value, event)
 
     def _name(self, key: t.Any, event: t.Any) -> None:
-        if type(key) is not str:
+        if not isinstance(key, str):
             raise BrokenFile(f"the key {event.value or 'null'} is no text: put it in quotes", self.line)
         if key in self.here:
             raise BrokenFile(f'the key "{key}" stands here for the second time', self.line)
@@ -144,17 +144,17 @@ class _Builder:
         line = int(event.start_mark.line) + 1
         if event.anchor or (event.tag and event.tag != "!"):
             _refuse(event)
-        if type(self.here) is dict and self.key is _NO_KEY:
+        if isinstance(self.here, dict) and self.key is _NO_KEY:
             raise BrokenFile("a key must be a word", line)
         if len(self.around) >= _DEEPEST:
             raise BrokenFile(f"nested more than {_DEEPEST} deep", line)
         if not self.around:
             self.root = event
-        elif len(self.around) == 1 and type(self.here) is dict:
+        elif len(self.around) == 1 and isinstance(self.here, dict):
             name, at, _value, last = self.marks[-1]
             self.marks[-1] = (name, at, event, last)
         self.around.append((self.here, self.key, self.flow))
-        self.here = {} if type(event) is yaml.MappingStartEvent else []
+        self.here = {} if isinstance(event, yaml.MappingStartEvent) else []
         self.key, self.flow = _NO_KEY, event.flow_style
 
     def _end(self, event: t.Any) -> None:
@@ -169,7 +169,7 @@ class _Builder:
     def _add(self, value: t.Any, event: t.Any) -> None:
         if self.here is None:
             self.document = value
-        elif type(self.here) is dict:
+        elif isinstance(self.here, dict):
             if len(self.around) == 1:
                 name, at, first, _last = self.marks[-1]
                 self.marks[-1] = (name, at, first or event, self.last)
@@ -182,7 +182,7 @@ class _Builder:
         """What was read; ``offset`` is the length of what stands before the text that the parser saw."""
         if self.document is _NO_KEY or self.document is None:
             raise BrokenFile("the file is empty", 1)
-        if type(self.document) is not dict:
+        if not isinstance(self.document, dict):
             raise BrokenFile("the file must be a mapping with the keys spec and status", 1)
         blocks = {
             key: Block(
@@ -194,7 +194,11 @@ class _Builder:
             for key, at, value, last in self.marks
         }
         one_line = bool(self.root.flow_style)
-        end = self.root_end.start_mark.index + offset if one_line else max((block.end for block in blocks.values()), default=0)
+        end = (
+            self.root_end.start_mark.index + offset
+            if one_line
+            else max((block.end for block in blocks.values()), default=0)
+        )
         return Parsed(self.document, blocks, one_line, end)
 
 

@@ -71,13 +71,8 @@ def goals_of(
     """The module's items as goals, and by tenant why an item cannot be one."""
     goals: list[Goal] = []
     bad: dict[str, ApiError] = {}
-    seen: set[str] = set()
     for item in items:
         tenant = item["tenant"]
-        if tenant in seen:
-            bad[tenant] = ApiError(f"the tenant {tenant} is listed twice")
-            continue
-        seen.add(tenant)
         own = {"rut": tenant, "slug": item.get("slug"), "name": item.get("name")}
         values = {**(item.get("values") or {}), **{key: value for key, value in own.items() if value}}
         present = item["state"] == "present"

@@ -74,7 +74,7 @@ def observe(client: OdooClient, wishes: t.Sequence[CompanyWish], chart: str) -> 
     """Read what planning needs: six requests and one per thousand companies, and one more when names are new."""
     present = [wish for wish in wishes if wish.state == PRESENT]
     modules = ["account"] if chart in ("", GENERIC_CHART) else ["account", f"l10n_{chart}"]
-    catalogue = client.catalogue({w.country for w in present}, {w.currency for w in present}, modules)
+    catalogue = client.catalogue({w.country for w in wishes}, {w.currency for w in wishes}, modules)
     companies: dict[str, list[Company]] = {}
     for company in client.companies(catalogue.charts, countries=catalogue.countries):
         companies.setdefault(company.tenant, []).append(company)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated
 
@@ -11,7 +12,7 @@ import typer
 from smos import __version__, exitcodes
 from smos.cli import create, inspect, plan, sandbox, tenant
 from smos.outcome import Failure, Outcome, Speaker
-from smos.settings import Settings, hoisted
+from smos.settings import GLOBAL_OPTIONS, Settings, hoisted
 
 app = typer.Typer(
     name="smos",
@@ -23,6 +24,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain help comes in half the time
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+GROUPS = ("create", "tenant", "sandbox")
 app.add_typer(create.app, name="create")
 app.add_typer(tenant.app, name="tenant")
 app.add_typer(sandbox.app, name="sandbox")
@@ -70,25 +72,55 @@ def call(argv: list[str]) -> int:
     """Run one command line; every ending gives an exit code, and with --json a document."""
     words = hoisted(argv)
     try:
+        _refuse_what_is_no_text(words)
         code = app(words, prog_name="smos", standalone_mode=False)
         return code if isinstance(code, int) else exitcodes.DONE
     except click.ClickException as exc:
         if "--json" in words:
-            return _told(words, Outcome(errors=(_usage(exc),), code=exitcodes.INVALID))
+            return _told(words, Outcome(errors=(_usage(exc.format_message()),), code=exitcodes.INVALID))
         exc.show()
         return exitcodes.INVALID
     except Failure as exc:
         return _told(words, exc.outcome)
+    except OSError as exc:
+        return _told(words, Outcome(errors=(_broken(exc),), code=exitcodes.FAILED))
     except (KeyboardInterrupt, click.Abort):
         print("stopped", file=sys.stderr)
         return exitcodes.INTERRUPTED
 
 
+def _refuse_what_is_no_text(words: list[str]) -> None:
+    """An argument may be any bytes; those that are no text could be neither judged, nor kept, nor shown."""
+    for word in words:
+        try:
+            word.encode()
+        except UnicodeEncodeError:
+            shown = word.encode(errors="surrogateescape").decode(errors="backslashreplace")
+            raise Failure(exitcodes.INVALID, _usage(f"the argument {shown} is not valid UTF-8")) from None
+
+
 def _told(words: list[str], outcome: Outcome) -> int:
-    env = words[words.index("--env") + 1] if "--env" in words else "sandbox"
-    command = " ".join([word for word in words if not word.startswith("-")][:2])
+    command, env = _named(words)
     return Speaker(command, env, "--json" in words).finish(outcome)
 
 
-def _usage(exc: click.ClickException) -> dict[str, str]:
-    return {"what": "command line", "where": "", "why": exc.format_message(), "next": "See `smos --help`"}
+def _named(words: list[str]) -> tuple[str, str]:
+    """(command, environment) of a command line that the parser did not come to; global options stand in front."""
+    names, env = [], os.environ.get("SMOS_ENV") or "sandbox"
+    following = iter(words)
+    for word in following:
+        option, equals, value = word.partition("=")
+        if GLOBAL_OPTIONS.get(option) and not equals:
+            value = next(following, "")
+        env = value if option == "--env" else env
+        names += [] if word.startswith("-") else [word]
+    return " ".join(names[: 2 if names and names[0] in GROUPS else 1]), env
+
+
+def _usage(why: str) -> dict[str, str]:
+    return {"what": "command line", "where": "", "why": why, "next": "See `smos --help`"}
+
+
+def _broken(exc: OSError) -> dict[str, str]:
+    where = str(exc.filename or "")
+    return {"what": "this machine", "where": where, "why": exc.strerror or str(exc), "next": "Repair that, then run the same command again"}

@@ -29,7 +29,7 @@ class TenantFiles(Strict):
 
     registry: RelativePath
     template: RelativePath
-    folder: RelativePath = Field(description="One file per tenant, named by its RUT.")
+    folder: Literal["tenants/registry"] = Field(description="One file per tenant, named by its RUT; a fixed place.")
 
 
 class IndexFiles(Strict):

@@ -2,6 +2,7 @@
 
 import os
 import stat
+from pathlib import Path
 
 import pytest
 
@@ -12,11 +13,11 @@ DOCUMENT = {"ok": True, "changed": True, "duration_s": 1.5, "result": {}, "error
 
 
 @pytest.fixture
-def book(tmp_path):
+def book(tmp_path: Path) -> Records:
     return Records(tmp_path, Redactor({"X_TOKEN": "planted-secret"}))
 
 
-def test_a_record_is_private_and_tells_the_whole_run(book):
+def test_a_record_is_private_and_tells_the_whole_run(book: Records) -> None:
     run = new_id()
     book.begin(run, "create tenant", "sandbox", ["create", "tenant", "-e", "token=planted-secret"])
     book.end(run, DOCUMENT, [{"what": "planted-secret"}], "done")
@@ -27,7 +28,7 @@ def test_a_record_is_private_and_tells_the_whole_run(book):
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_a_run_whose_process_is_gone_died(book):
+def test_a_run_whose_process_is_gone_died(book: Records) -> None:
     run = new_id()
     book.begin(run, "plan", "sandbox", [])
     assert book.read(run)["state"] == "running"
@@ -40,7 +41,7 @@ def test_a_run_whose_process_is_gone_died(book):
     assert book.read(run)["state"] == "died"
 
 
-def test_the_newest_runs_come_first(book):
+def test_the_newest_runs_come_first(book: Records) -> None:
     for run in ("20260101-000000-aaaa", "20260301-000000-bbbb", "20260201-000000-cccc"):
         book.begin(run, "plan", "sandbox", [])
     assert [record["run"] for record in book.all(2)] == ["20260301-000000-bbbb", "20260201-000000-cccc"]

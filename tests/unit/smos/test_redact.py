@@ -10,23 +10,23 @@ ENVIRONMENT = {
 }
 
 
-def test_values_of_secret_variables_disappear_from_texts():
+def test_values_of_secret_variables_disappear_from_texts() -> None:
     redactor = Redactor(ENVIRONMENT)
     assert redactor.text("refused: cf-very-secret and odoo-secret-1") == "refused: *** and ***"
 
 
-def test_short_values_and_paths_are_left_alone():
+def test_short_values_and_paths_are_left_alone() -> None:
     assert (
         Redactor({**ENVIRONMENT, "TOKEN_FILE": "/run/secrets/x"}).text("12 in /run/secrets/x") == "12 in /run/secrets/x"
     )
 
 
-def test_data_is_cleaned_by_value_and_by_key():
+def test_data_is_cleaned_by_value_and_by_key() -> None:
     cleaned = Redactor(ENVIRONMENT).data({"why": ["cf-very-secret"], "password": "anything", "count": 3})
     assert cleaned == {"why": ["***"], "password": "***", "count": 3}
 
 
-def test_arguments_hide_assignments_whose_name_says_so():
+def test_arguments_hide_assignments_whose_name_says_so() -> None:
     assert Redactor({}).arguments(["-e", "n8n_api_key=abc", "-e", "plan=free"]) == [
         "-e",
         "n8n_api_key=***",
@@ -35,6 +35,6 @@ def test_arguments_hide_assignments_whose_name_says_so():
     ]
 
 
-def test_a_secret_within_a_longer_secret_leaves_nothing_behind():
+def test_a_secret_within_a_longer_secret_leaves_nothing_behind() -> None:
     redactor = Redactor({"A_TOKEN": "abcdef", "B_TOKEN": "abcdef-and-more"})
     assert redactor.text("abcdef-and-more") == "***"

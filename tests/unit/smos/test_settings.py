@@ -23,5 +23,5 @@ from smos.settings import hoisted
         pytest.param(["plan", "--env"], ["--env", "plan"], id="a missing value is the parser's to refuse"),
     ],
 )
-def test_global_options_come_first(written, parsed):
+def test_global_options_come_first(written: list[str], parsed: list[str]) -> None:
     assert hoisted(written) == parsed

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from ansible_collections.smartercl.smarteros.plugins.module_utils import errors, http
 from ansible_collections.smartercl.smarteros.plugins.module_utils.errors import ApiError
 from ansible_collections.smartercl.smarteros.plugins.module_utils.http import Http, Policy

@@ -21,7 +21,7 @@ else:
 """
 
 
-def gone(pid, within):
+def gone(pid: int, within: float) -> bool:
     deadline = time.monotonic() + within
     while time.monotonic() < deadline:
         if not lifeline.lives(pid):
@@ -30,7 +30,7 @@ def gone(pid, within):
     return False
 
 
-def test_a_module_ends_soon_after_an_ancestor_was_killed():
+def test_a_module_ends_soon_after_an_ancestor_was_killed() -> None:
     environment = {**os.environ, "PROGRAM": CHILD, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     command = [sys.executable, "-c", CHILD, "parent"]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as parent:
@@ -43,11 +43,11 @@ def test_a_module_ends_soon_after_an_ancestor_was_killed():
         assert gone(child, within=3)
 
 
-def test_the_line_starts_with_the_process_itself():
+def test_the_line_starts_with_the_process_itself() -> None:
     assert lifeline.ancestors(os.getpid(), 1) == [os.getpid(), os.getppid()]
 
 
-def test_a_zombie_does_not_live():
+def test_a_zombie_does_not_live() -> None:
     child = os.fork()
     if child == 0:
         os._exit(0)

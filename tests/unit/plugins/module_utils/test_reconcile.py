@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 
 import pytest
-from ansible_collections.smartercl.smarteros.plugins.module_utils import reconcile
-from ansible_collections.smartercl.smarteros.plugins.module_utils.errors import ApiError
 from hypothesis import given
 from hypothesis import strategies as st
+
+from ansible_collections.smartercl.smarteros.plugins.module_utils import reconcile
+from ansible_collections.smartercl.smarteros.plugins.module_utils.errors import ApiError
 
 STATES = st.dictionaries(st.sampled_from("abcdefgh"), st.integers(0, 3))
 

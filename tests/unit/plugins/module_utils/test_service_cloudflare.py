@@ -6,10 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from ansible_collections.smartercl.smarteros.plugins.module_utils.clients.cloudflare import Record
-from ansible_collections.smartercl.smarteros.plugins.module_utils.services import cloudflare as service
 from hypothesis import given
 from hypothesis import strategies as st
+
+from ansible_collections.smartercl.smarteros.plugins.module_utils.clients.cloudflare import Record
+from ansible_collections.smartercl.smarteros.plugins.module_utils.services import cloudflare as service
 
 ZONE = "example.com"
 ACME, OTHER = "76086428-5", "96790240-3"

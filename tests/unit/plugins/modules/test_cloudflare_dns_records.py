@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.smartercl.smarteros.plugins.modules import cloudflare_dns_records as module
 
+from ansible_collections.smartercl.smarteros.plugins.modules import cloudflare_dns_records as module
 from smos.sandbox.cloudflare import ZONE_ID
 from unit.plugins.wire import CUT, LOST, Sent, Wire, once, run_module, wired
 from unit.sandbox.driver import cloudflare

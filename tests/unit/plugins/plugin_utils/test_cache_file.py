@@ -6,6 +6,8 @@ from __future__ import annotations
 import random
 import sqlite3
 import threading
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,17 +17,17 @@ ITEMS = [Item(f"name{number}", "stamp", f"head {number}", f"body {number} " * 50
 
 
 @pytest.fixture
-def path(tmp_path):
+def path(tmp_path: Path) -> Any:
     return tmp_path / "state" / "cache" / "registry.sqlite"
 
 
-def fill(path):
+def fill(path: Path) -> Any:
     cache = CacheFile(path)
     cache.store("scope", ITEMS)
     cache.close()
 
 
-def heads(path, scope="scope"):
+def heads(path: Path, scope: str = "scope") -> Any:
     cache = CacheFile(path)
     try:
         return cache.heads(scope)
@@ -33,7 +35,7 @@ def heads(path, scope="scope"):
         cache.close()
 
 
-def test_what_is_stored_is_there_next_time(path):
+def test_what_is_stored_is_there_next_time(path: Path) -> None:
     fill(path)
     cache = CacheFile(path)
     assert cache.heads("scope")["name7"] == ("stamp", "head 7")
@@ -47,7 +49,7 @@ def test_what_is_stored_is_there_next_time(path):
     cache.close()
 
 
-def test_a_file_that_is_no_cache_is_thrown_away(path):
+def test_a_file_that_is_no_cache_is_thrown_away(path: Path) -> None:
     path.parent.mkdir(parents=True)
     path.write_bytes(b"this is no database at all" * 1000)
     assert heads(path) == {}
@@ -55,7 +57,7 @@ def test_a_file_that_is_no_cache_is_thrown_away(path):
     assert len(heads(path)) == 200
 
 
-def test_a_cache_of_another_version_is_made_anew(path):
+def test_a_cache_of_another_version_is_made_anew(path: Path) -> None:
     fill(path)
     with sqlite3.connect(path) as db:
         db.execute("PRAGMA user_version = 99")
@@ -63,7 +65,7 @@ def test_a_cache_of_another_version_is_made_anew(path):
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_damage_is_never_taken_for_content(path, seed):
+def test_damage_is_never_taken_for_content(path: Path, seed: int) -> None:
     fill(path)
     data = bytearray(path.read_bytes())
     dice = random.Random(seed)
@@ -80,7 +82,7 @@ def test_damage_is_never_taken_for_content(path, seed):
 
 
 @pytest.mark.parametrize("place", ["/proc/nowhere/cache.sqlite", None])
-def test_without_a_place_to_write_it_is_always_empty(place, tmp_path):
+def test_without_a_place_to_write_it_is_always_empty(place: str | None, tmp_path: Path) -> None:
     if place is None:
         (tmp_path / "file").write_text("")
     path = tmp_path / "file" / "cache" / "registry.sqlite" if place is None else type(tmp_path)(place)
@@ -90,10 +92,10 @@ def test_without_a_place_to_write_it_is_always_empty(place, tmp_path):
     cache.close()
 
 
-def test_many_write_and_read_at_once(path):
+def test_many_write_and_read_at_once(path: Path) -> None:
     wrong = []
 
-    def work(number):
+    def work(number: int) -> Any:
         cache = CacheFile(path)
         for _turn in range(10):
             cache.store(f"scope{number % 2}", ITEMS)

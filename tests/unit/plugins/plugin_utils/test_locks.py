@@ -9,6 +9,8 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,25 +21,25 @@ ONE, TWO, THREE = "10000001-6", "10000002-4", "10000003-2"
 
 
 @pytest.fixture
-def store(tmp_path):
+def store(tmp_path: Path) -> Any:
     return Locks(tmp_path, "sandbox")
 
 
 @pytest.fixture
-def sleeper():
+def sleeper() -> Any:
     process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     yield process
     process.kill()
     process.wait()
 
 
-def rewrite(store, key, **changed):
+def rewrite(store: Locks, key: str, **changed: Any) -> Any:
     """Make a lock look as if somebody else had written it."""
     path = store.folder / f"sandbox.{key}.lock"
     path.write_text(json.dumps({**json.loads(path.read_text()), **changed}))
 
 
-def test_a_free_lock_is_taken_and_says_by_whom_and_why(store):
+def test_a_free_lock_is_taken_and_says_by_whom_and_why(store: Locks) -> None:
     got = store.acquire([ONE, TWO], "run-a", "create tenant")
     assert (got.taken, got.refused, got.taken_over) == ((ONE, TWO), {}, {})
     holder = store.held()[ONE]
@@ -48,7 +50,7 @@ def test_a_free_lock_is_taken_and_says_by_whom_and_why(store):
     assert sorted(json.loads((store.folder / f"sandbox.{ONE}.lock").read_text())) == sorted(Holder.__dataclass_fields__)
 
 
-def test_a_lock_that_a_living_run_holds_is_refused(store, sleeper):
+def test_a_lock_that_a_living_run_holds_is_refused(store: Locks, sleeper: subprocess.Popen[bytes]) -> None:
     store.acquire([ONE], "run-a", "create tenant", sleeper.pid)
     got = store.acquire([ONE, TWO], "run-b", "x")
     assert got.taken == (TWO,)
@@ -56,7 +58,7 @@ def test_a_lock_that_a_living_run_holds_is_refused(store, sleeper):
     assert store.held()[ONE].run == "run-a"
 
 
-def test_all_or_none_gives_back_only_what_is_new(store, sleeper):
+def test_all_or_none_gives_back_only_what_is_new(store: Locks, sleeper: subprocess.Popen[bytes]) -> None:
     store.acquire([ONE], "run-a", "x", sleeper.pid)
     store.acquire([THREE], "run-b", "x")
     got = store.acquire([TWO, ONE, THREE], "run-b", "x", whole=True)
@@ -64,20 +66,20 @@ def test_all_or_none_gives_back_only_what_is_new(store, sleeper):
     assert {key: holder.run for key, holder in store.held().items()} == {ONE: "run-a", THREE: "run-b"}
 
 
-def test_the_same_run_takes_its_lock_again_with_a_new_lease(store):
+def test_the_same_run_takes_its_lock_again_with_a_new_lease(store: Locks) -> None:
     store.acquire([ONE], "run-a", "x", lease_s=10)
     got = store.acquire([ONE], "run-a", "x", lease_s=500)
     assert (got.taken, got.taken_over) == ((ONE,), {})
     assert store.held()[ONE].left_s > 400
 
 
-def test_environments_do_not_meet(tmp_path, sleeper):
+def test_environments_do_not_meet(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:
     Locks(tmp_path, "sandbox").acquire([ONE], "run-a", "x", sleeper.pid)
     assert Locks(tmp_path, "production").acquire([ONE], "run-b", "x").taken == (ONE,)
     assert list(Locks(tmp_path, "production").held()) == [ONE]
 
 
-def test_the_lock_of_a_dead_process_is_taken_over_with_a_notice(store, sleeper):
+def test_the_lock_of_a_dead_process_is_taken_over_with_a_notice(store: Locks, sleeper: subprocess.Popen[bytes]) -> None:
     store.acquire([ONE], "run-a", "x", sleeper.pid)
     sleeper.kill()
     sleeper.wait()
@@ -85,21 +87,23 @@ def test_the_lock_of_a_dead_process_is_taken_over_with_a_notice(store, sleeper):
     assert (got.taken, got.taken_over[ONE].run) == ((ONE,), "run-a")
 
 
-def test_a_dead_process_that_nobody_has_waited_for_is_dead(store, sleeper):
+def test_a_dead_process_that_nobody_has_waited_for_is_dead(store: Locks, sleeper: subprocess.Popen[bytes]) -> None:
     store.acquire([ONE], "run-a", "x", sleeper.pid)
     sleeper.kill()
     time.sleep(0.2)
     assert store.acquire([ONE], "run-b", "x").taken == (ONE,)
 
 
-def test_another_process_with_the_same_number_is_not_the_holder(store, sleeper):
+def test_another_process_with_the_same_number_is_not_the_holder(store: Locks, sleeper: subprocess.Popen[bytes]) -> None:
     store.acquire([ONE], "run-a", "x", sleeper.pid)
     rewrite(store, ONE, started="1")
     assert store.acquire([ONE], "run-b", "x").taken == (ONE,)
 
 
 @pytest.mark.parametrize("changed", [{"host": "elsewhere"}, {"boot": "another"}, {"pids": "pid:[1]"}])
-def test_a_process_elsewhere_counts_as_alive_until_its_lease_is_over(store, sleeper, changed):
+def test_a_process_elsewhere_counts_as_alive_until_its_lease_is_over(
+    store: Locks, sleeper: subprocess.Popen[bytes], changed: dict[str, str]
+) -> None:
     store.acquire([ONE], "run-a", "x", sleeper.pid)
     rewrite(store, ONE, pid=999_999_999, **changed)
     assert list(store.acquire([ONE], "run-b", "x").refused) == [ONE]
@@ -107,12 +111,16 @@ def test_a_process_elsewhere_counts_as_alive_until_its_lease_is_over(store, slee
     assert store.acquire([ONE], "run-b", "x").taken_over[ONE].run == "run-a"
 
 
-def test_a_lease_that_is_over_is_taken_over_from_a_living_process(store, sleeper):
+def test_a_lease_that_is_over_is_taken_over_from_a_living_process(
+    store: Locks, sleeper: subprocess.Popen[bytes]
+) -> None:
     store.acquire([ONE], "run-a", "x", sleeper.pid, lease_s=-1)
     assert store.acquire([ONE], "run-b", "x").taken_over[ONE].run == "run-a"
 
 
-def test_without_proc_only_the_lease_counts(store, sleeper, monkeypatch, tmp_path):
+def test_without_proc_only_the_lease_counts(
+    store: Locks, sleeper: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(locks, "_PROC", tmp_path / "no-proc")
     locks._machine.cache_clear()
     try:
@@ -124,13 +132,13 @@ def test_without_proc_only_the_lease_counts(store, sleeper, monkeypatch, tmp_pat
         locks._machine.cache_clear()
 
 
-def test_a_process_that_proc_hides_counts_as_alive(monkeypatch, tmp_path):
+def test_a_process_that_proc_hides_counts_as_alive(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(locks, "_PROC", tmp_path)
     assert locks._is_gone(os.getpid(), "123") is False
     assert locks._is_gone(999_999_999, "123") is True
 
 
-def test_renewing_starts_the_lease_anew_and_tells_what_was_lost(store, sleeper):
+def test_renewing_starts_the_lease_anew_and_tells_what_was_lost(store: Locks, sleeper: subprocess.Popen[bytes]) -> None:
     store.acquire([ONE, TWO], "run-a", "x", sleeper.pid, lease_s=1)
     rewrite(store, TWO, run="run-b")
     assert store.renew("run-a", 600) == (ONE,)
@@ -138,7 +146,7 @@ def test_renewing_starts_the_lease_anew_and_tells_what_was_lost(store, sleeper):
     assert store.held()[TWO].left_s < 2
 
 
-def test_releasing_never_touches_another_runs_lock(store, sleeper):
+def test_releasing_never_touches_another_runs_lock(store: Locks, sleeper: subprocess.Popen[bytes]) -> None:
     store.acquire([ONE], "run-a", "x", sleeper.pid)
     store.acquire([TWO, THREE], "run-b", "x")
     assert store.release("run-b", [ONE, TWO]) == (TWO,)
@@ -147,19 +155,19 @@ def test_releasing_never_touches_another_runs_lock(store, sleeper):
     assert list(store.held()) == [ONE]
 
 
-def test_releasing_where_nothing_was_ever_locked_makes_nothing(tmp_path):
+def test_releasing_where_nothing_was_ever_locked_makes_nothing(tmp_path: Path) -> None:
     assert Locks(tmp_path / "none", "sandbox").release("run") == ()
     assert not (tmp_path / "none").exists()
 
 
-def test_waiting_ends_when_the_lock_is_free(store, sleeper):
+def test_waiting_ends_when_the_lock_is_free(store: Locks, sleeper: subprocess.Popen[bytes]) -> None:
     store.acquire([ONE], "run-a", "x", sleeper.pid, lease_s=0.4)
     began = time.monotonic()
     assert store.acquire([ONE, TWO], "run-b", "x", wait_s=5).taken == (ONE, TWO)
     assert 0.2 < time.monotonic() - began < 3
 
 
-def test_waiting_ends_with_a_refusal_in_time(store, sleeper):
+def test_waiting_ends_with_a_refusal_in_time(store: Locks, sleeper: subprocess.Popen[bytes]) -> None:
     store.acquire([ONE], "run-a", "x", sleeper.pid)
     began = time.monotonic()
     assert list(store.acquire([ONE], "run-b", "x", wait_s=0.3).refused) == [ONE]
@@ -167,25 +175,25 @@ def test_waiting_ends_with_a_refusal_in_time(store, sleeper):
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"run": "x"}', b"\xff"])
-def test_an_unreadable_lock_is_taken_over(store, content):
+def test_an_unreadable_lock_is_taken_over(store: Locks, content: bytes) -> None:
     store.folder.mkdir()
     (store.folder / f"sandbox.{ONE}.lock").write_bytes(content)
     assert store.acquire([ONE], "run-a", "x").taken_over[ONE].reason == "the lock file is unreadable"
 
 
 @pytest.mark.parametrize("key", ["../x", "a/b", "", ".", "a b"])
-def test_odd_keys_are_refused(store, key):
+def test_odd_keys_are_refused(store: Locks, key: str) -> None:
     with pytest.raises(LockError):
         store.acquire([key], "run", "x")
 
 
-def test_a_folder_that_cannot_be_made_is_told(tmp_path):
+def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(LockError, match="file"):
         Locks(tmp_path / "file", "sandbox").acquire([ONE], "run", "x")
 
 
-def test_a_thousand_locks_take_a_moment(store):
+def test_a_thousand_locks_take_a_moment(store: Locks) -> None:
     keys = [f"{10_000_000 + number}-5" for number in range(1000)]
     began = time.monotonic()
     assert len(store.acquire(keys, "run", "x").taken) == 1000
@@ -194,14 +202,14 @@ def test_a_thousand_locks_take_a_moment(store):
     assert time.monotonic() - began < 5
 
 
-def racer(folder, number, start, seen):
+def racer(folder: Path, number: int, start: Any, seen: Any) -> Any:
     start.wait()
     got = Locks(folder, "sandbox").acquire([ONE], f"run-{number}", "race", os.getpid())
     seen.put((number, bool(got.taken), bool(got.taken_over)))
     time.sleep(0.5)  # a holder that is gone could be taken over, and rightly so
 
 
-def race(folder):
+def race(folder: Path) -> Any:
     context = multiprocessing.get_context("fork")
     start, seen = context.Event(), context.SimpleQueue()
     processes = [context.Process(target=racer, args=(folder, number, start, seen)) for number in range(16)]
@@ -215,20 +223,20 @@ def race(folder):
 
 
 @pytest.mark.parametrize("attempt", range(3))
-def test_of_sixteen_who_want_a_free_lock_exactly_one_has_it(tmp_path, attempt):
+def test_of_sixteen_who_want_a_free_lock_exactly_one_has_it(tmp_path: Path, attempt: int) -> None:
     winners = race(tmp_path)
     assert len(winners) == 1
     assert Locks(tmp_path, "sandbox").held()[ONE].run == f"run-{winners[0][0]}"
 
 
 @pytest.mark.parametrize("attempt", range(3))
-def test_of_sixteen_who_find_a_dead_lock_exactly_one_takes_it_over(tmp_path, attempt):
+def test_of_sixteen_who_find_a_dead_lock_exactly_one_takes_it_over(tmp_path: Path, attempt: int) -> None:
     Locks(tmp_path, "sandbox").acquire([ONE], "dead", "x", 999_999_999)
     winners = race(tmp_path)
     assert [over for _number, over in winners] == [True]
 
 
-def worker(folder, number):
+def worker(folder: Path, number: int) -> Any:
     store = Locks(folder, "sandbox")
     for turn in range(20):
         run = f"run-{number}-{turn}"
@@ -240,7 +248,7 @@ def worker(folder, number):
         store.release(run)
 
 
-def test_there_is_one_writer_at_any_time(tmp_path, monkeypatch):
+def test_there_is_one_writer_at_any_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(locks, "_PAUSE_S", 0.002)
     (tmp_path / "total").write_text("0")
     context = multiprocessing.get_context("fork")

@@ -1,5 +1,7 @@
 """A tenant's status follows from what the services answered."""
 
+from typing import Any
+
 import pytest
 
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils import status
@@ -8,11 +10,11 @@ READY = {"state": "ready", "ref": {"id": 4}, "url": "https://x.example", "messag
 ERROR = {"what": "company", "where": "POST …", "why": "no", "next": "again"}
 
 
-def row(**changes):
+def row(**changes: Any) -> dict[str, Any]:
     return {**READY, "changes": [], **changes}
 
 
-def test_rows_of_one_tenant_become_one_answer():
+def test_rows_of_one_tenant_become_one_answer() -> None:
     answer = status.combined([row(), row(ref={"user": 7}, created=False, changes=[1])])
     assert (answer["state"], answer["ref"], answer["created"], answer["changes"]) == (
         "ready",
@@ -22,28 +24,29 @@ def test_rows_of_one_tenant_become_one_answer():
     )
 
 
-def test_one_failed_row_fails_the_answer_and_the_first_error_is_told():
+def test_one_failed_row_fails_the_answer_and_the_first_error_is_told() -> None:
     second = {**ERROR, "why": "later"}
     failed = row(state="failed", error=ERROR, message="no", created=False)
     answer = status.combined([failed, row(state="failed", error=second, message="later"), row()])
     assert (answer["state"], answer["error"], answer["message"]) == ("failed", ERROR, "no")
 
 
-def test_the_same_answer_again_leaves_the_block_as_it_is():
+def test_the_same_answer_again_leaves_the_block_as_it_is() -> None:
     block = status.with_service({}, "odoo", status.combined([row()]), "run-1")
     again = status.with_service(block, "odoo", status.combined([row(created=False)]), "run-2")
     assert again == block
     assert block["services"]["odoo"]["created_by"] == "run-1"
 
 
-def test_an_absent_service_leaves_the_block():
+def test_an_absent_service_leaves_the_block() -> None:
     block = status.with_service({}, "odoo", status.combined([row()]), "run-1")
     gone = status.with_service(block, "odoo", status.combined([row(state="absent")]), "run-2")
     assert gone["services"] == {}
     assert gone["run"] == "run-2"
+    assert status.with_service(gone, "odoo", status.combined([row(state="absent")]), "run-3") == gone
 
 
-def test_a_failure_keeps_the_ids_that_are_known():
+def test_a_failure_keeps_the_ids_that_are_known() -> None:
     block = status.with_service({}, "odoo", status.combined([row()]), "run-1")
     failed = status.with_service(block, "odoo", status.combined([row(state="failed", ref={}, message="no")]), "run-2")
     assert failed["services"]["odoo"]["ref"] == {"id": 4}
@@ -60,12 +63,12 @@ def test_a_failure_keeps_the_ids_that_are_known():
         pytest.param({}, [], "active", id="a tenant without services"),
     ],
 )
-def test_the_phase_follows_from_the_wanted_services(states, wanted, phase):
+def test_the_phase_follows_from_the_wanted_services(states: dict[str, str], wanted: list[str], phase: str) -> None:
     block = {"services": {name: {"state": state} for name, state in states.items()}}
     assert status.settled(block, wanted)[0] == phase
 
 
-def test_a_reason_goes_when_the_phase_gets_better():
+def test_a_reason_goes_when_the_phase_gets_better() -> None:
     failed = status.with_phase({"services": {}}, "failed", "run-1", "odoo: no")
     active = status.with_phase(failed, "active", "run-2")
     assert failed["reason"] == "odoo: no"

@@ -46,7 +46,7 @@ CASES = {
 
 
 @pytest.mark.parametrize(("before", "after"), CASES.values(), ids=CASES.keys())
-def test_everything_else_stays_byte_for_byte(before, after):
+def test_everything_else_stays_byte_for_byte(before: str, after: str) -> None:
     parsed = yaml_text.parse(before)
     assert splice.with_block(before, parsed, "status", NEW) == after
     assert yaml_text.parse(after).document == {**parsed.document, "status": NEW}

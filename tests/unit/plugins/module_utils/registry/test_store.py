@@ -6,10 +6,11 @@ from __future__ import annotations
 import errno
 import os
 import threading
+from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
-from unit.plugins import registry_samples as samples
 
 from ansible_collections.smartercl.smarteros.plugins.module_utils.registry import disk, spec_edit, store
 from ansible_collections.smartercl.smarteros.plugins.module_utils.registry.errors import (
@@ -19,6 +20,7 @@ from ansible_collections.smartercl.smarteros.plugins.module_utils.registry.error
     TenantMissing,
 )
 from ansible_collections.smartercl.smarteros.plugins.module_utils.registry.store import Registry
+from unit.plugins import registry_samples as samples
 
 RUT = samples.rut(1)
 BY_HAND = """\
@@ -37,23 +39,23 @@ status:
 
 
 @pytest.fixture
-def registry(tmp_path):
+def registry(tmp_path: Path) -> Any:
     return Registry(tmp_path / "registry")
 
 
 @pytest.fixture
-def acme(registry):
+def acme(registry: Registry) -> Any:
     registry.folder.mkdir()
     path = registry.folder / f"{RUT}.yml"
     path.write_text(BY_HAND.format(rut=RUT))
     return path
 
 
-def leftovers(registry):
-    return [name for name in os.listdir(registry.folder) if name.startswith(".") and name != ".locks"]
+def leftovers(registry: Registry) -> Any:
+    return [path.name for path in registry.folder.iterdir() if path.name.startswith(".") and path.name != ".locks"]
 
 
-def test_a_created_tenant_is_read_back_the_same(registry):
+def test_a_created_tenant_is_read_back_the_same(registry: Registry) -> None:
     path = registry.create(RUT, samples.document(1), "Made by smos\nEdit the spec")
     assert registry.read(RUT) == samples.document(1)
     assert yaml.safe_load(path.read_text()) == samples.document(1)
@@ -62,7 +64,7 @@ def test_a_created_tenant_is_read_back_the_same(registry):
     assert leftovers(registry) == []
 
 
-def test_a_tenant_is_created_once(registry):
+def test_a_tenant_is_created_once(registry: Registry) -> None:
     registry.create(RUT, samples.document(1))
     with pytest.raises(TenantExists):
         registry.create(RUT, samples.document(2))
@@ -70,10 +72,10 @@ def test_a_tenant_is_created_once(registry):
     assert leftovers(registry) == []
 
 
-def test_of_many_who_create_the_same_tenant_one_succeeds(registry):
+def test_of_many_who_create_the_same_tenant_one_succeeds(registry: Registry) -> None:
     outcomes = []
 
-    def create(number):
+    def create(number: int) -> Any:
         try:
             registry.create(RUT, {"spec": {"number": number}})
             outcomes.append(number)
@@ -89,7 +91,7 @@ def test_of_many_who_create_the_same_tenant_one_succeeds(registry):
     assert registry.read(RUT) == {"spec": {"number": outcomes[0]}}
 
 
-def test_a_status_is_written_and_all_else_stays_byte_for_byte(registry, acme):
+def test_a_status_is_written_and_all_else_stays_byte_for_byte(registry: Registry, acme: Path) -> None:
     before = acme.read_text()
     assert registry.set_status(RUT, "sandbox", {"phase": "active", "run": samples.RUN}) is True
     after = acme.read_text()
@@ -102,7 +104,7 @@ def test_a_status_is_written_and_all_else_stays_byte_for_byte(registry, acme):
     }
 
 
-def test_nothing_is_written_when_nothing_changes(registry, acme):
+def test_nothing_is_written_when_nothing_changes(registry: Registry, acme: Path) -> None:
     state = acme.stat()
     assert registry.set_status(RUT, "production", {"phase": "active", "services": {}}) is False
     assert registry.update_status(RUT, "production", {"services": {}}) is False
@@ -111,8 +113,10 @@ def test_nothing_is_written_when_nothing_changes(registry, acme):
     assert (acme.stat().st_ino, acme.stat().st_mtime_ns) == (state.st_ino, state.st_mtime_ns)
 
 
-def test_an_update_merges_mappings_and_replaces_the_rest(registry, acme):
-    registry.set_status(RUT, "sandbox", {"phase": "pending", "services": {"odoo": {"ref": {"a": 1}, "state": "failed"}}})
+def test_an_update_merges_mappings_and_replaces_the_rest(registry: Registry, acme: Path) -> None:
+    registry.set_status(
+        RUT, "sandbox", {"phase": "pending", "services": {"odoo": {"ref": {"a": 1}, "state": "failed"}}}
+    )
     registry.update_status(RUT, "sandbox", {"services": {"odoo": {"state": "ready"}, "n8n": {"state": "ready"}}})
     block = registry.read(RUT)["status"]["sandbox"]
     assert block == {
@@ -121,8 +125,8 @@ def test_an_update_merges_mappings_and_replaces_the_rest(registry, acme):
     }
 
 
-def test_an_update_may_be_a_function_that_cannot_harm_the_old_block(registry, acme):
-    def change(block):
+def test_an_update_may_be_a_function_that_cannot_harm_the_old_block(registry: Registry, acme: Path) -> None:
+    def change(block: Any) -> Any:
         block["services"]["odoo"] = {"state": "ready"}
         return {**block, "phase": "failed"}
 
@@ -130,14 +134,14 @@ def test_an_update_may_be_a_function_that_cannot_harm_the_old_block(registry, ac
     assert registry.read(RUT)["status"]["production"] == {"phase": "failed", "services": {"odoo": {"state": "ready"}}}
 
 
-def test_a_set_block_takes_the_place_of_the_old_one(registry, acme):
+def test_a_set_block_takes_the_place_of_the_old_one(registry: Registry, acme: Path) -> None:
     registry.set_status(RUT, "sandbox", {"phase": "failed", "reason": "x"})
     registry.set_status(RUT, "sandbox", {"phase": "active"})
     assert registry.read(RUT)["status"]["sandbox"] == {"phase": "active"}
 
 
-def test_the_spec_is_edited_as_by_hand(registry, acme):
-    def change(spec):
+def test_the_spec_is_edited_as_by_hand(registry: Registry, acme: Path) -> None:
+    def change(spec: Any) -> Any:
         spec["plan"] = "enterprise"
         spec["custom_domain"] = "shop.example.com"
         spec["note"] = "no"
@@ -156,13 +160,13 @@ def test_the_spec_is_edited_as_by_hand(registry, acme):
     assert (spec["note"], spec["environments"], yaml.safe_load(text)["spec"]["note"]) == ("no", ["sandbox", "on"], "no")
 
 
-def test_dates_in_a_spec_stay_as_they_are_written(registry, acme):
+def test_dates_in_a_spec_stay_as_they_are_written(registry: Registry, acme: Path) -> None:
     acme.write_text("spec:\n  rut: x\n  created_at: 2026-11-22T15:26:43Z\n")
     registry.edit_spec(RUT, lambda spec: spec.update(plan="free"))
     assert acme.read_text() == "spec:\n  rut: x\n  created_at: 2026-11-22T15:26:43Z\n  plan: free\n"
 
 
-def test_an_edit_that_would_not_be_read_back_the_same_is_refused(registry, acme):
+def test_an_edit_that_would_not_be_read_back_the_same_is_refused(registry: Registry, acme: Path) -> None:
     before = acme.read_text()
     with pytest.raises(StoreError):
         registry.edit_spec(RUT, lambda spec: spec.update(odd=1e22))
@@ -171,14 +175,16 @@ def test_an_edit_that_would_not_be_read_back_the_same_is_refused(registry, acme)
     assert acme.read_text() == before
 
 
-def test_without_ruamel_only_edits_of_a_spec_fail(registry, acme, monkeypatch):
+def test_without_ruamel_only_edits_of_a_spec_fail(
+    registry: Registry, acme: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(spec_edit, "HAS_RUAMEL", False)
     with pytest.raises(StoreError, match=r"ruamel\.yaml"):
         registry.edit_spec(RUT, lambda spec: None)
     assert registry.set_status(RUT, "sandbox", {"phase": "active"})
 
 
-def test_many_are_written_at_once_and_an_error_stays_with_its_tenant(registry):
+def test_many_are_written_at_once_and_an_error_stays_with_its_tenant(registry: Registry) -> None:
     for number in range(40):
         registry.create(samples.rut(number), {"spec": samples.spec(number)})
     registry.path(samples.rut(7)).write_text("spec: [")
@@ -192,12 +198,12 @@ def test_many_are_written_at_once_and_an_error_stays_with_its_tenant(registry):
     assert leftovers(registry) == []
 
 
-def test_many_updates_of_one_tenant_all_arrive(registry, acme):
+def test_many_updates_of_one_tenant_all_arrive(registry: Registry, acme: Path) -> None:
     registry.update_many([(RUT, f"env{number}", {"phase": "active"}) for number in range(64)])
     assert len(registry.read(RUT)["status"]) == 65
 
 
-def test_a_broken_file_is_reported_and_blocks_only_itself(registry):
+def test_a_broken_file_is_reported_and_blocks_only_itself(registry: Registry) -> None:
     registry.create(samples.rut(1), samples.document(1))
     registry.path(samples.rut(2)).write_text("spec:\n  a: 1\n  a: 2\n")
     (registry.folder / ".hidden.yml").write_text("x")
@@ -218,12 +224,12 @@ def test_a_broken_file_is_reported_and_blocks_only_itself(registry):
 
 
 @pytest.mark.parametrize("rut", ["../evil", "a/b", "", "12345678-9\n", "12.345.678-5", "12345678-k", "..", None, 12])
-def test_only_a_canonical_rut_names_a_file(registry, rut):
+def test_only_a_canonical_rut_names_a_file(registry: Registry, rut: Any) -> None:
     with pytest.raises(StoreError):
         registry.path(rut)
 
 
-def test_links_that_lead_out_of_the_registry_are_refused(registry, acme, tmp_path):
+def test_links_that_lead_out_of_the_registry_are_refused(registry: Registry, acme: Path, tmp_path: Path) -> None:
     outside = tmp_path / "outside.yml"
     outside.write_text("spec: {secret: 1}\n")
     link = registry.path(samples.rut(2))
@@ -232,11 +238,11 @@ def test_links_that_lead_out_of_the_registry_are_refused(registry, acme, tmp_pat
         registry.read(samples.rut(2))
     with pytest.raises(StoreError, match="leads out"):
         registry.set_status(samples.rut(2), "sandbox", {"phase": "active"})
-    assert dict(registry.documents())[link].reason.startswith("a symbolic link")
+    assert "leads out" in str(dict(registry.documents())[link])
     assert outside.read_text() == "spec: {secret: 1}\n"
 
 
-def test_links_within_the_registry_are_read_and_not_replaced(registry, acme):
+def test_links_within_the_registry_are_read_and_not_replaced(registry: Registry, acme: Path) -> None:
     link = registry.path(samples.rut(2))
     link.symlink_to(acme.name)
     assert registry.read(samples.rut(2)) == registry.read(RUT)
@@ -245,25 +251,31 @@ def test_links_within_the_registry_are_read_and_not_replaced(registry, acme):
     assert link.is_symlink()
 
 
-def test_a_missing_tenant_is_told(registry):
-    for act in (lambda: registry.read(RUT), lambda: registry.set_status(RUT, "sandbox", {}), lambda: registry.edit_spec(RUT, print)):
+def test_a_missing_tenant_is_told(registry: Registry) -> None:
+    for act in (
+        lambda: registry.read(RUT),
+        lambda: registry.set_status(RUT, "sandbox", {}),
+        lambda: registry.edit_spec(RUT, print),
+    ):
         with pytest.raises(TenantMissing):
             act()
     assert registry.remove(RUT) is False
     assert list(registry.documents()) == []
 
 
-def test_rights_of_a_file_stay(registry, acme):
+def test_rights_of_a_file_stay(registry: Registry, acme: Path) -> None:
     acme.chmod(0o640)
     registry.set_status(RUT, "sandbox", {"phase": "active"})
     assert acme.stat().st_mode & 0o777 == 0o640
 
 
 @pytest.mark.parametrize("call", ["write", "fsync", "replace"])
-def test_a_full_disk_leaves_the_old_file_and_says_so(registry, acme, monkeypatch, call):
+def test_a_full_disk_leaves_the_old_file_and_says_so(
+    registry: Registry, acme: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
     before = acme.read_text()
 
-    def full(*_args):
+    def full(*_args: Any) -> Any:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patched:
@@ -275,7 +287,7 @@ def test_a_full_disk_leaves_the_old_file_and_says_so(registry, acme, monkeypatch
     assert leftovers(registry) == []
 
 
-def test_values_that_a_file_cannot_hold_are_refused_before_anything_is_written(registry, acme):
+def test_values_that_a_file_cannot_hold_are_refused_before_anything_is_written(registry: Registry, acme: Path) -> None:
     before = acme.read_text()
     for value in (object(), float("nan"), "\ud800", {1, 2}):
         with pytest.raises(StoreError):
@@ -283,29 +295,29 @@ def test_values_that_a_file_cannot_hold_are_refused_before_anything_is_written(r
     assert acme.read_text() == before
 
 
-def test_subclasses_of_text_are_written_as_text(registry, acme):
+def test_subclasses_of_text_are_written_as_text(registry: Registry, acme: Path) -> None:
     class Tagged(str):
-        def __str__(self):
+        def __str__(self) -> Any:
             return "something else"
 
     registry.set_status(RUT, "sandbox", {Tagged("phase"): Tagged("active")})
     assert registry.read(RUT)["status"]["sandbox"]["phase"] == "active"
 
 
-def test_text_of_any_kind_survives(registry, acme):
+def test_text_of_any_kind_survives(registry: Registry, acme: Path) -> None:
     odd = 'line\nbreak\ttab "quotes" \\ {{ 7*7 }} {% x %} $(ls) # no comment: \x07 \x85 \u2028 \ufeff ñ 🦙 - yes'
     registry.set_status(RUT, "sandbox", {"message": odd, odd[:20]: odd})
     assert registry.read(RUT)["status"]["sandbox"] == {"message": odd, odd[:20]: odd}
     assert yaml.safe_load(registry.path(RUT).read_text())["status"]["sandbox"]["message"] == odd
 
 
-def test_a_status_that_is_no_mapping_is_reported(registry, acme):
+def test_a_status_that_is_no_mapping_is_reported(registry: Registry, acme: Path) -> None:
     acme.write_text("spec: {a: 1}\nstatus: [1]\n")
     with pytest.raises(StoreError, match="status must be a mapping"):
         registry.set_status(RUT, "sandbox", {"phase": "active"})
 
 
-def test_names_of_tenant_files_are_sorted(registry):
+def test_names_of_tenant_files_are_sorted(registry: Registry) -> None:
     for number in (3, 1, 2):
         registry.create(samples.rut(number), samples.document(number))
     assert store.names(registry.folder) == [f"{samples.rut(number)}.yml" for number in (1, 2, 3)]

@@ -10,12 +10,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
-from unit.plugins import registry_samples as samples
 
 from ansible_collections.smartercl.smarteros.plugins.module_utils.registry.errors import StoreError
 from ansible_collections.smartercl.smarteros.plugins.module_utils.registry.store import Registry
+from unit.plugins import registry_samples as samples
 
 RUT = samples.rut(1)
 ROOT = Path(__file__).resolve().parents[5]
@@ -33,7 +34,7 @@ while True:
 """
 
 
-def writer(folder, env="sandbox", pause_s=0.0):
+def writer(folder: Path, env: str = "sandbox", pause_s: float = 0.0) -> Any:
     path = os.pathsep.join([str(ROOT / "collections"), str(ROOT / "src")])
     process = subprocess.Popen(
         [sys.executable, "-c", WRITER, str(folder), RUT, env, str(pause_s)],
@@ -45,7 +46,7 @@ def writer(folder, env="sandbox", pause_s=0.0):
     return process
 
 
-def test_a_writer_killed_at_any_moment_leaves_a_whole_file(tmp_path):
+def test_a_writer_killed_at_any_moment_leaves_a_whole_file(tmp_path: Path) -> None:
     registry = Registry(tmp_path)
     path = registry.create(RUT, {"spec": samples.spec(1)}, "by hand")
     moments = random.Random(4)
@@ -65,7 +66,7 @@ def test_a_writer_killed_at_any_moment_leaves_a_whole_file(tmp_path):
     print(f"{left} of 50 kills left a temp file")
 
 
-def test_what_dead_writers_left_is_swept_and_what_living_ones_write_stays(tmp_path):
+def test_what_dead_writers_left_is_swept_and_what_living_ones_write_stays(tmp_path: Path) -> None:
     registry = Registry(tmp_path)
     registry.create(RUT, {"spec": samples.spec(1)})
     dead = tmp_path / f".{samples.rut(2)}.yml.tmp"
@@ -82,7 +83,7 @@ def test_what_dead_writers_left_is_swept_and_what_living_ones_write_stays(tmp_pa
         process.stdout.close()
 
 
-def test_writers_of_the_same_file_do_not_lose_each_others_work(tmp_path):
+def test_writers_of_the_same_file_do_not_lose_each_others_work(tmp_path: Path) -> None:
     registry = Registry(tmp_path)
     registry.create(RUT, {"spec": samples.spec(1)})
     processes = [writer(tmp_path, f"env{number}", 0.005) for number in range(4)]
@@ -97,10 +98,12 @@ def test_writers_of_the_same_file_do_not_lose_each_others_work(tmp_path):
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or sys.platform != "linux", reason="only root can mount a small disk")
-def test_a_disk_that_is_full_leaves_the_old_file(tmp_path):
+def test_a_disk_that_is_full_leaves_the_old_file(tmp_path: Path) -> None:
     folder = tmp_path / "small"
     folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)], check=False, capture_output=True)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)], check=False, capture_output=True
+    )
     if mounted.returncode:
         pytest.skip("no right to mount here")
     try:

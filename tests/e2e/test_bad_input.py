@@ -1,0 +1,226 @@
+"""What is refused: the exit code, a message that names field and rule, and nothing written anywhere."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from support import providers, strict
+from support.instance import ACME, ZONE, Done, Instance, Shop, shop
+
+OTHER = shop(1)
+TOO_LONG = "x" * 65
+# What no text may hold: a name for the test, the text, and a word of the rule
+NASTY = (
+    ("jinja", "{{ lookup('pipe', 'touch MARK') }}", "template"),
+    ("block", "{% for _ in range(9) %}", "template"),
+    ("shell", "$(touch MARK)", "shell"),
+    ("backticks", "`touch MARK`", "shell"),
+    ("newline", "two\nlines", "line end"),
+    ("control", "bell\x07", "control character"),
+    ("escape", "\x1b[31mred", "control character"),
+    ("path", "../../etc/passwd", "folder"),
+)
+FIELDS = ("rut", "name", "domain", "plan", "email", "custom_domain", "template", "without")
+
+
+@contextmanager
+def untouched(smos: Instance) -> Iterator[None]:
+    """Nothing is written meanwhile: not at the providers, not in the registry, and no lock stays."""
+    files, content, last = smos.registered(), providers.content(smos.sandbox / "state.db"), smos.seen()
+    yield
+    assert smos.writes(last) == []
+    assert providers.differences(content, providers.content(smos.sandbox / "state.db")) == []
+    assert smos.registered() == files
+
+
+def refused(done: Done, code: int, *words: str) -> None:
+    """The command ended with this code and says why, in these words."""
+    assert done.code == code, done
+    assert done.document["ok"] is False
+    assert done.document["changed"] is False
+    assert done.document["errors"], done
+    for word in words:
+        assert word.lower() in done.why.lower(), done
+
+
+@pytest.fixture(scope="module")
+def smos(shared_smos: Instance) -> Instance:
+    """An instance that has the tenant acme."""
+    done = shared_smos.create(ACME)
+    assert done.code == 0, done
+    return shared_smos
+
+
+def asked(field: str, text: str) -> list[str]:
+    """A sound request for another tenant in which one field says this."""
+    words = dict(zip(("rut", "name", "domain"), OTHER.words, strict=True))
+    text = f"{text}.{ZONE}" if field == "domain" and "." not in text else text
+    if field in words:
+        return ["create", "tenant", "--json", "--", *{**words, field: text}.values()]
+    option = f"--{field.replace('_', '-')}={text}"
+    return ["create", "tenant", "--json", option, "--", *words.values()]
+
+
+@pytest.mark.parametrize(("text", "rule"), [each[1:] for each in NASTY], ids=[each[0] for each in NASTY])
+@pytest.mark.parametrize("field", FIELDS)
+def test_a_text_that_some_tool_might_evaluate_is_refused_in_every_field(
+    smos: Instance, tmp_path: Path, field: str, text: str, rule: str
+) -> None:
+    mark = tmp_path / "was-evaluated"
+    with untouched(smos):
+        done = smos.run(*asked(field, text.replace("MARK", str(mark))))
+    refused(done, 2, field)
+    assert field in ("rut", "domain") or rule in done.why.lower(), done  # those two have rules that say more
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_an_argument_that_is_no_text_is_refused(smos: Instance, field: str) -> None:
+    with untouched(smos):
+        done = smos.run(*asked(field, os.fsdecode(b"caf\xe9")))
+    refused(done, 2, "caf\\xe9", "UTF-8")
+
+
+@pytest.mark.parametrize(("text", "rule"), [each[1:] for each in NASTY[:3]], ids=[each[0] for each in NASTY[:3]])
+def test_plain_ansible_evaluates_no_value_either(smos: Instance, tmp_path: Path, text: str, rule: str) -> None:
+    mark = tmp_path / "was-evaluated"
+    wish = {"tenant_rut": OTHER.rut, "tenant_name": text.replace("MARK", str(mark)), "tenant_domain": OTHER.domain}
+    with untouched(smos):
+        done = smos.playbook("-e", json.dumps(wish))
+    assert done.code != 0, done
+    assert "argument: name" in done.out
+    assert rule in done.out
+    assert not mark.exists()
+    with untouched(smos):
+        done = smos.playbook("-e", json.dumps({**wish, "tenant_rut": wish["tenant_name"]}))
+    assert done.code != 0, done
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "words"),
+    [
+        ({"rut": "abc"}, 2, ("argument: rut",)),
+        ({"name": TOO_LONG}, 2, ("argument: name", "3 to 64")),
+        ({"name": "ab"}, 2, ("argument: name", "3 to 64")),
+        ({"name": ""}, 2, ("argument: name",)),
+        ({"domain": f"acme.{ZONE}"}, 2, ("slug", "acme", "belongs to", ACME.rut)),
+        ({"domain": f"www.{ZONE}"}, 2, ("argument: domain", "reserved")),
+        ({"domain": f"n8n.{ZONE}"}, 2, ("argument: domain", "reserved")),
+        ({"domain": "shop.example.com"}, 2, ("argument: domain", ZONE, "custom-domain")),
+        ({"domain": ZONE}, 2, ("argument: domain",)),
+        ({"domain": f"a.b.{ZONE}"}, 2, ("argument: domain",)),
+        ({"domain": f"UPPER case.{ZONE}"}, 2, ("argument: domain",)),
+        ({"domain": f"{'s' * 33}.{ZONE}"}, 2, ("argument: domain", "3 to 32")),
+        ({"plan": "golden"}, 2, ("argument: plan", "starter")),
+        ({"template": "golden"}, 2, ("argument: template", "default")),
+        ({"without": "telegraph"}, 2, ("argument: without", "chatwoot")),
+        ({"email": "nobody"}, 2, ("argument: email",)),
+        ({"custom_domain": f"shop.{ZONE}"}, 2, ("argument: custom_domain", "outside the zone")),
+    ],
+)
+def test_a_request_against_the_rules_is_refused(
+    smos: Instance, change: dict[str, str], code: int, words: tuple[str, ...]
+) -> None:
+    ((field, text),) = change.items()
+    with untouched(smos):
+        done = smos.run(*asked(field, text))
+    refused(done, code, *words)
+
+
+def test_a_registered_tenant_is_not_changed_by_a_request_that_says_something_else(smos: Instance) -> None:
+    for words, key in (
+        ((ACME.rut, "Another name", ACME.domain), "spec.name"),
+        ((ACME.rut, ACME.name, OTHER.domain), "spec.slug"),
+        ((*ACME.words, "--plan", "enterprise"), "spec.plan"),
+        ((*ACME.words, "--email", "other@example.com"), "spec.owner"),
+    ):
+        with untouched(smos):
+            done = smos.run("create", "tenant", *words, "--json")
+        refused(done, 2, key, "registered")
+
+
+def test_a_wrong_check_digit_is_refused_where_the_policy_is_strict_and_only_warned_of_in_the_sandbox(
+    smos: Instance,
+) -> None:
+    wrong = Shop("12345678-9", "Wrong Digit", f"wrong-digit.{ZONE}")
+    there = strict.options(smos.up())
+    for environment in ("staging", "production"):
+        options = tuple(environment if word == "staging" else word for word in there)
+        with untouched(smos):
+            done = smos.create(wrong, *options, **strict.VARIABLES)
+        refused(done, 2, "argument: rut", "check digit", "modulo 11", "the digit is 5")
+    done = smos.create(wrong, *there, "--check", **strict.VARIABLES)
+    assert done.code == 2, "also a prediction is refused"
+    right = dataclasses.replace(wrong, rut="7654321-6")
+    done = smos.create(right, *there, "--check", **strict.VARIABLES)
+    assert done.code == 0, done  # the same request with a right digit would do
+
+    warned = smos.run("create", "tenant", *wrong.words, "--check")
+    assert warned.code == 0, warned
+    assert warned.err.count("wrong check digit") == 1
+
+
+def test_an_unknown_environment_or_folder_of_specs_is_refused(smos: Instance, tmp_path: Path) -> None:
+    for option, value in (("--env", "moon"), ("--env", "../sandbox"), ("--specs", str(tmp_path))):
+        with untouched(smos):
+            done = smos.create(OTHER, option, value)
+        refused(done, 2)
+
+
+@pytest.mark.parametrize("provider", ["odoo", "chatwoot", "n8n", "cloudflare"])
+def test_an_unreachable_provider_stops_the_run_before_anything_is_written(smos: Instance, provider: str) -> None:
+    with socket.socket() as closed:  # bound, but not listening
+        closed.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{closed.getsockname()[1]}"
+        with untouched(smos):
+            done = smos.create(OTHER, "-e", json.dumps({f"{provider}_url": address}))
+    refused(done, 3, provider, address)
+    assert done.document["errors"][0]["next"]
+
+
+@pytest.mark.parametrize(
+    ("variable", "provider"),
+    [
+        ("cloudflare_token", "cloudflare"),
+        ("odoo_secret", "odoo"),
+        ("chatwoot_platform_token", "chatwoot"),
+        ("n8n_api_key", "n8n"),
+    ],
+)
+@pytest.mark.parametrize("value", ["a-token-that-nobody-knows", ""], ids=["wrong", "missing"])
+def test_a_refused_or_missing_token_stops_the_run_before_anything_is_written(
+    smos: Instance, variable: str, provider: str, value: str
+) -> None:
+    with untouched(smos):
+        done = smos.create(OTHER, "-e", json.dumps({variable: value}))
+    refused(done, 3, provider)
+    assert value == "" or value not in done.out + done.err
+
+
+def test_a_broken_file_in_the_registry_blocks_only_its_own_tenant(smos: Instance) -> None:
+    broken, templated = shop(2), dataclasses.replace(shop(3), name="{{ 7 * 7 }} shops")
+    try:
+        (smos.registry / f"{broken.rut}.yml").write_text("spec: {rut: [half a")
+        smos.add_files([templated])
+        done = smos.run("plan", "--json")
+        assert done.code == 0, done
+        assert done.result["changes"] == []
+        assert smos.phases()[ACME.rut] == "active"
+        for each in (broken, templated):
+            refused(smos.run("tenant", "show", each.rut, "--json"), 2, each.rut)
+        told = smos.run("validate", "--json")
+        assert told.code == 2, told
+        assert broken.rut in told.why
+        assert "template" in told.why
+    finally:
+        for each in (broken, templated):
+            (smos.registry / f"{each.rut}.yml").unlink(missing_ok=True)
