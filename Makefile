@@ -1,6 +1,6 @@
 # make test    everything: lint excepted, all tests, then the load script at a small size
 # make check   before each commit: lint and the fast tests
-# Other targets: lint fmt lock molecule load real clean. Everything installs into .smos/, and apt only for what is missing.
+# Other targets: lint fmt docs lock molecule load real clean. Everything installs into .smos/, and apt only for what is missing.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := check
@@ -18,7 +18,7 @@ PYTEST_ARGS ?=
 # Fast ones first. One run, so that its closing line counts them all.
 TIERS := tests/unit tests/contract tests/e2e tests/chaos tests/real
 
-.PHONY: test check lint fmt lock molecule load real dev system clean
+.PHONY: test check lint fmt docs lock molecule load real dev system clean
 
 test: dev system
 	$(PYTHON) -m pytest $(wildcard $(TIERS)) $(PYTEST_ARGS)
@@ -37,7 +37,12 @@ lint: dev
 	ansible-lint
 	antsibull-changelog lint
 	antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs self .
+	$(PYTHON) tests/tools/reference.py --check
 	$(PYTHON) tests/tools/sanity.py
+
+# docs/reference.md, from the documentation in the code.
+docs: dev
+	$(PYTHON) tests/tools/reference.py
 
 fmt: dev
 	ruff check --fix .

@@ -161,3 +161,16 @@ def test_a_run_that_died_between_two_steps_is_completed(server: N8n) -> None:
     assert [sorted(change["after"]) for change in changes] == [["active", "tags"], ["active"]]
     assert len([each for each in client(server).workflows() if each.name.startswith(rut)]) == len(TEMPLATES)
     assert run(server, rut)["changed"] is False
+
+
+@pytest.mark.second_tier
+def test_an_archived_workflow_comes_back(real_n8n_2: N8n) -> None:
+    rut = "80123456-4"
+    run(real_n8n_2, rut)
+    mine = next(each for each in client(real_n8n_2).workflows() if each.name == f"{rut} Shopify orders")
+    client(real_n8n_2).http.request("POST", f"{api.API}/workflows/{mine.id}/archive")
+
+    (change,) = run(real_n8n_2, rut)["results"][0]["changes"]
+    assert change["after"] == {"active": True, "archived": False}
+    call(real_n8n_2, f"{rut}/shopify-orders", {}, 200)
+    assert run(real_n8n_2, rut)["changed"] is False

@@ -51,16 +51,14 @@ def test_a_shipped_template_renders_for_any_tenant(name: str) -> None:
     assert (hook["webhookId"], hook["id"]) == (webhook_id(f"{RUT}/{name}"), node_id(wish.name, hook["name"]))
 
 
-def test_the_shipped_templates_are_those_that_the_issue_names() -> None:
+def test_these_templates_are_shipped() -> None:
     assert SHIPPED == ["chatwoot-router", "contacts-to-odoo", "shopify-orders"]
 
 
 def test_connections_of_shipped_templates_lead_to_nodes() -> None:
     for template in templates.load(str(SPECS), SHIPPED).values():
         names = {node["name"] for node in template.nodes}
-        targets = {
-            link["node"] for outs in template.connections.values() for out in outs["main"] for link in out
-        }
+        targets = {link["node"] for outs in template.connections.values() for out in outs["main"] for link in out}
         assert set(template.connections) | targets <= names
 
 

@@ -1,0 +1,58 @@
+"""One tenant of several cannot be completed: it fails alone and says why; the others are done."""
+
+from __future__ import annotations
+
+import yaml
+
+from support.instance import Instance, shop
+from support.sandbox_api import ByHand
+
+SHOPS = [shop(number) for number in range(5)]
+UNLUCKY = SHOPS[2]
+
+
+def test_a_conflict_fails_one_tenant_alone_and_goes_away_with_its_cause(smos: Instance) -> None:
+    smos.up()
+    hand = ByHand(smos)
+    made = {"type": "A", "name": UNLUCKY.domain, "content": "192.0.2.99", "ttl": 300}
+    record = hand.cloudflare("POST", "dns_records", made)
+    smos.add_files(SHOPS)
+
+    done = smos.run("tenant", "apply", "--json")
+    assert done.code == 1, done
+    assert smos.phases() == {each.rut: "failed" if each is UNLUCKY else "active" for each in SHOPS}
+    assert UNLUCKY.domain in done.why, done
+    assert all(UNLUCKY.rut in " ".join(error.values()) for error in done.document["errors"]), done
+    status = yaml.safe_load((smos.registry / f"{UNLUCKY.rut}.yml").read_text())["status"]["sandbox"]
+    assert UNLUCKY.domain in status["reason"], status
+    assert hand.record(UNLUCKY.domain)["content"] == "192.0.2.99", "what a person made is not touched"
+    assert smos.locks() == []
+
+    again = smos.run("tenant", "apply", "--json")
+    assert again.code == 1, again
+    assert again.document["changed"] is False, "the same failure is no change"
+
+    hand.cloudflare("DELETE", f"dns_records/{record['id']}")
+    last = smos.seen()
+    done = smos.run("tenant", "apply", "--json")
+    assert done.code == 0, done
+    assert set(smos.phases().values()) == {"active"}
+    assert smos.inventory().wrong(each.rut for each in SHOPS) == []
+    bodies = [row["body"] or "" for row in smos.requests(since=last, writes=True)]
+    others = [each for each in SHOPS if each is not UNLUCKY]
+    assert not any(each.rut in body for each in others for body in bodies), "the others were done already"
+
+
+def test_a_service_that_is_down_fails_the_tenants_and_leaves_the_other_services_done(smos: Instance) -> None:
+    from smos.sandbox import server
+
+    smos.up()
+    smos.add_files(SHOPS[:3])
+    server.fault(smos.sandbox, provider="chatwoot", operation="platform.accounts.create", kind="500", times="always")
+    done = smos.run("tenant", "apply", "--json")
+    assert done.code == 1, done
+    assert set(smos.phases().values()) == {"failed"}
+    server.clear_faults(smos.sandbox)
+    done = smos.run("tenant", "apply", "--json")
+    assert done.code == 0, done
+    assert smos.inventory().wrong(each.rut for each in SHOPS[:3]) == []
