@@ -12,7 +12,7 @@ from ansible_collections.smartercl.smarteros.plugins.plugin_utils.action import 
 
 
 class ActionModule(RegistryAction):
-    """Sets the facts smos_run, smos_services and smos_failed."""
+    """Sets the facts smos_run, smos_services, smos_failed and smos_locked (ids that another run is working on)."""
 
     argument_spec: t.ClassVar[dict[str, dict[str, t.Any]]] = {
         "tenants": {"type": "list", "elements": "str", "required": True},
@@ -24,25 +24,27 @@ class ActionModule(RegistryAction):
     def work(self, args: dict[str, t.Any], setting: Setting, task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         """See the documentation of the module of the same name."""
         run = setting.run or f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
-        failed = [] if setting.check_mode else self._lock(args, setting, run, task_vars)
+        refused = {} if setting.check_mode else self._lock(args, setting, run, task_vars)
         services = list(setting.specs.tenant_service_ids)
-        facts = {"smos_run": run, "smos_services": services, "smos_failed": failed}
-        return {"changed": False, "ansible_facts": facts}
+        facts = {"smos_run": run, "smos_services": services, "smos_failed": [*refused], "smos_locked": [*refused]}
+        return {"changed": False, "errors": list(refused.values()), "ansible_facts": facts}
 
-    def _lock(self, args: dict[str, t.Any], setting: Setting, run: str, task_vars: dict[str, t.Any]) -> list[str]:
-        """Lock the tenants; gives the ids of those that another run holds."""
+    def _lock(
+        self, args: dict[str, t.Any], setting: Setting, run: str, task_vars: dict[str, t.Any]
+    ) -> dict[str, dict[str, str]]:
+        """Lock the tenants; gives those that another run holds, with the error that tells of it."""
         slugs = {tenant["id"]: tenant["slug"] for tenant in setting.tenants(args["tenants"], task_vars)}
         store = setting.locks
         got = store.acquire(list(slugs), run, args["reason"], setting.pid, lease_s=args["lease"], wait_s=args["wait"])
         for key, holder in got.taken_over.items():
             self.warn(f"tenant {key}: the lock of run {holder.run} was left behind by {holder.holder}; taken over")
-        errors = [_refusal(slugs[key], key, holder) for key, holder in got.refused.items()]
+        errors = {key: _refusal(slugs[key], key, holder) for key, holder in got.refused.items()}
         if errors and len(errors) == len(slugs):
             store.release(run)
-            raise Stop(LOCKED, errors)
-        for error in errors:
+            raise Stop(LOCKED, list(errors.values()))
+        for error in errors.values():
             self.warn(f"{error['what']}: {error['why']}")
-        return list(got.refused)
+        return errors
 
 
 def _refusal(slug: str, key: str, holder: locks.Holder) -> dict[str, str]:

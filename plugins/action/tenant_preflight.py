@@ -39,7 +39,8 @@ class ActionModule(RegistryAction):
             raise Stop(INVALID, list(found.taken.values()))
         for error in found.taken.values():
             self.warn(f"{error['what']}: {error['why']}")
-        facts = {"smos_failed": [*gone, *found.taken]}
+        why = {tenant: f"{error['what']}: {error['why']}" for tenant, error in found.taken.items()}
+        facts = {"smos_failed": [*gone, *found.taken], "smos_taken": why}
         return {
             "changed": False,
             "providers": found.states,

@@ -6,7 +6,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils import inventory_cache, status
-from ansible_collections.smartercl.smarteros.plugins.plugin_utils.action import RegistryAction, Setting
+from ansible_collections.smartercl.smarteros.plugins.plugin_utils.action import RegistryAction, Setting, plain
 
 RETRY = "Look at the message above, then run the same command again"
 
@@ -16,7 +16,7 @@ class ActionModule(RegistryAction):
 
     argument_spec: t.ClassVar[dict[str, dict[str, t.Any]]] = {
         "service": {"type": "str", "required": True},
-        "results": {"type": "list", "elements": "dict", "default": []},
+        "registered": {"type": "list", "elements": "str", "default": []},
         "failure": {"type": "dict"},
         "tenants": {"type": "list", "elements": "str", "default": []},
     }
@@ -24,7 +24,7 @@ class ActionModule(RegistryAction):
     def work(self, args: dict[str, t.Any], setting: Setting, task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         """See the documentation of the module of the same name."""
         rows: dict[str, list[dict[str, t.Any]]] = {}
-        for row in args["results"] or self._all_failed(args, setting, task_vars):
+        for row in self._results(args["registered"], task_vars) or self._all_failed(args, setting, task_vars):
             rows.setdefault(row["tenant"], []).append(row)
         answers = {tenant: status.combined(group) for tenant, group in rows.items()}
         changed = 0 if setting.check_mode else self._write(args["service"], answers, setting)
@@ -42,6 +42,11 @@ class ActionModule(RegistryAction):
             },
             "ansible_facts": {"smos_failed": [*(task_vars["ansible_facts"].get("smos_failed") or []), *failed]},
         }
+
+    @staticmethod
+    def _results(names: list[str], task_vars: dict[str, t.Any]) -> list[dict[str, t.Any]]:
+        """The rows of registered results. They are taken raw: through a template, a thousand rows cost 0.3 s."""
+        return [row for name in names for row in plain((task_vars.get(name) or {}).get("results") or [])]
 
     @staticmethod
     def _all_failed(args: dict[str, t.Any], setting: Setting, task_vars: dict[str, t.Any]) -> list[dict[str, t.Any]]:

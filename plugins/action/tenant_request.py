@@ -5,11 +5,16 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.smartercl.smarteros.plugins.plugin_utils import inventory_cache, rules, status, tenant
-from ansible_collections.smartercl.smarteros.plugins.plugin_utils.action import INVALID, RegistryAction, Setting, Stop, plain
-from ansible_collections.smartercl.smarteros.plugins.plugin_utils.mistakes import ARGUMENT, Mistake, shown
+from ansible_collections.smartercl.smarteros.plugins.plugin_utils import clashes, inventory_cache, rules, status, tenant
+from ansible_collections.smartercl.smarteros.plugins.plugin_utils.action import (
+    INVALID,
+    RegistryAction,
+    Setting,
+    Stop,
+    plain,
+)
+from ansible_collections.smartercl.smarteros.plugins.plugin_utils.mistakes import shown
 
-UNIQUE = ("slug", "domain", "custom_domain")  # no two tenants share one of them, in no environment
 # Which part of a spec an argument speaks of
 SPEAKS_OF = {"email": "owner", "without": "services"}
 
@@ -48,7 +53,7 @@ class ActionModule(RegistryAction):
         entries = inventory_cache.load_all(setting.root, setting.environment)
         mine = next((entry for entry in entries if entry.rut == document["spec"]["rut"]), None)
         if mine is None:
-            self._refuse_clashes(document["spec"], entries)
+            clashes.refuse(document["spec"], entries)
         else:
             document = self._registered(mine, document["spec"], wish, setting)
         return {
@@ -58,19 +63,6 @@ class ActionModule(RegistryAction):
             "document": document,
             "tenant": tenant.merged(document, setting.specs, setting.environment),
         }
-
-    @staticmethod
-    def _refuse_clashes(spec: dict[str, t.Any], entries: list[inventory_cache.Entry]) -> None:
-        """Refuse what belongs to a registered tenant, also to one of another environment or with a broken spec."""
-        for entry in entries:
-            held = (entry.document or {}).get("spec") or {}
-            for key in UNIQUE:
-                if spec.get(key) and held.get(key) == spec[key]:
-                    found = f"{shown(spec[key])} belongs to tenant {entry.rut}."
-                    mistake = Mistake(
-                        ARGUMENT, 0, key, f"No two tenants have the same {key}.", found, f"Choose another {key}."
-                    )
-                    raise Stop(INVALID, [mistake.as_error()])
 
     def _registered(
         self, mine: inventory_cache.Entry, spec: dict[str, t.Any], wish: dict[str, t.Any], setting: Setting

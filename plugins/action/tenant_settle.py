@@ -31,14 +31,20 @@ class ActionModule(RegistryAction):
 
     def _decide(self, args: dict[str, t.Any], setting: Setting, task_vars: dict[str, t.Any]) -> list[dict[str, t.Any]]:
         services = task_vars["ansible_facts"].get("smos_services") or []
-        rows, blocks = [], []
+        locked = task_vars["ansible_facts"].get("smos_locked") or []
+        taken = task_vars["ansible_facts"].get("smos_taken") or {}
+        rows: list[dict[str, t.Any]] = []
+        blocks = []
         for host, entry in setting.entries(args["tenants"]).items():
+            if entry.rut in locked:  # its file is another run's to write
+                rows.append({"host": host, "tenant": entry.rut, "phase": "locked", "reason": "", "changed": False})
+                continue
             if entry.rut in args["undone"] and self._forget(entry, setting):
                 rows.append({"host": host, "tenant": entry.rut, "phase": "absent", "reason": "undone", "changed": True})
                 continue
             before = entry.merged["status"]
             wanted = [service for service in services if entry.merged["services"][service]["enabled"]]
-            phase, reason = status.settled(before, wanted)
+            phase, reason = ("failed", taken[entry.rut]) if entry.rut in taken else status.settled(before, wanted)
             after = status.with_phase(before, phase, setting.run, reason)
             if after != before:
                 blocks.append((entry.rut, after))

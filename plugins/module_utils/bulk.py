@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
-from ansible_collections.smartercl.smarteros.plugins.module_utils import http, lifeline
+from ansible_collections.smartercl.smarteros.plugins.module_utils import lifeline, transport
 from ansible_collections.smartercl.smarteros.plugins.module_utils.errors import ApiError
 
 READY, SUSPENDED, ABSENT, FAILED = "ready", "suspended", "absent", "failed"
@@ -74,14 +74,14 @@ def module_for(options: dict[str, dict[str, t.Any]]) -> AnsibleModule:
     """The module object with the shared options; fails at once where `requests` is missing."""
     lifeline.hold()
     module = AnsibleModule(argument_spec={**OPTIONS, **options}, supports_check_mode=True)
-    if http.REQUESTS_IMPORT_ERROR is not None:
-        module.fail_json(msg=missing_required_lib("requests"), exception=http.REQUESTS_IMPORT_ERROR)
+    if transport.REQUESTS_IMPORT_ERROR is not None:
+        module.fail_json(msg=missing_required_lib("requests"), exception=transport.REQUESTS_IMPORT_ERROR)
     return module
 
 
-def policy_of(module: AnsibleModule) -> http.Policy:
+def policy_of(module: AnsibleModule) -> transport.Policy:
     """The HTTP policy that the module's options ask for."""
-    return http.Policy(read=module.params["timeout"], connect=min(5.0, module.params["timeout"]))
+    return transport.Policy(read=module.params["timeout"], connect=min(5.0, module.params["timeout"]))
 
 
 def one_per_tenant(module: AnsibleModule, option: str) -> None:

@@ -20,10 +20,10 @@ options:
     description: The service, as the catalogue names it.
     type: str
     required: true
-  results:
-    description: The C(results) of one or several bulk modules, put together.
+  registered:
+    description: Names of the variables that the results of the service's bulk modules were registered in.
     type: list
-    elements: dict
+    elements: str
     default: []
   failure:
     description: The result of a task that failed for the service as a whole; recorded for all O(tenants) that need the service.
@@ -41,7 +41,7 @@ EXAMPLES = r"""
 - name: Record what became of the accounts
   smartercl.smarteros.tenant_record:
     service: chatwoot
-    results: "{{ accounts.results }}"
+    registered: [accounts]
 """
 
 RETURN = r"""

@@ -22,7 +22,9 @@ options:
     description: The name, 3 to 64 characters. Needed, here or by O(variables).
     type: str
   domain:
-    description: The domain below the zone, for example V(acme.smarterbot.cl); its first label becomes the slug. Needed, here or by O(variables).
+    description:
+      - The domain below the zone, for example V(acme.smarterbot.cl); its first label becomes the slug.
+      - Needed, here or by O(variables).
     type: str
   plan:
     description: The plan; the template's by default.
@@ -44,7 +46,8 @@ options:
   variables:
     description:
       - Start of the names of variables that the options above are taken from, V(tenant_) for C(tenant_rut), C(tenant_name) and so on.
-      - Their values are taken as they were written. A value with template syntax is refused and never evaluated, as it would be in C({{ tenant_name }}).
+      - Their values are taken as they were written. A value with template syntax is refused. Written as
+        C({{ tenant_name }}), it would be evaluated first.
     type: str
 extends_documentation_fragment:
   - smartercl.smarteros.registry_action

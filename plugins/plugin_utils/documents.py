@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from ansible_collections.smartercl.smarteros.plugins.plugin_utils.mistakes import Mistake, Place, shown
 from yaml.events import (
     AliasEvent,
     DocumentStartEvent,
@@ -28,6 +27,8 @@ from yaml.events import (
     SequenceStartEvent,
     StreamEndEvent,
 )
+
+from ansible_collections.smartercl.smarteros.plugins.plugin_utils.mistakes import Mistake, Place, shown
 
 HIGHEST_SIZE = 1024 * 1024
 """Bytes that a spec file may have."""

@@ -7,7 +7,7 @@ import importlib
 import typing as t
 from dataclasses import dataclass, field
 
-from ansible_collections.smartercl.smarteros.plugins.module_utils import errors, http, reconcile
+from ansible_collections.smartercl.smarteros.plugins.module_utils import errors, reconcile, transport
 from ansible_collections.smartercl.smarteros.plugins.module_utils.errors import ApiError
 
 CLIENTS = "ansible_collections.smartercl.smarteros.plugins.module_utils.clients"
@@ -44,7 +44,7 @@ class Findings:
 def look(providers: t.Sequence[Provider], tenants: t.Sequence[dict[str, t.Any]], timeout: float) -> Findings:
     """Ask every provider at the same time; ``timeout`` in seconds for each answer."""
     fresh = [tenant for tenant in tenants if not tenant["status"].get("services")]
-    policy = http.Policy(connect=min(5.0, timeout), read=timeout, attempts=3)
+    policy = transport.Policy(connect=min(5.0, timeout), read=timeout, attempts=3)
     answers = reconcile.run_all(
         {each.service: _job(each, fresh, policy) for each in providers}, concurrency=len(providers)
     )
@@ -64,7 +64,7 @@ def look(providers: t.Sequence[Provider], tenants: t.Sequence[dict[str, t.Any]],
 
 
 def _job(
-    provider: Provider, fresh: t.Sequence[dict[str, t.Any]], policy: http.Policy
+    provider: Provider, fresh: t.Sequence[dict[str, t.Any]], policy: transport.Policy
 ) -> t.Callable[[], tuple[dict[str, str], dict[str, str]]]:
     def job() -> tuple[dict[str, str], dict[str, str]]:
         missing = [name for name, value in provider.connection.items() if not value]

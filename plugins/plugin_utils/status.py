@@ -50,7 +50,8 @@ def with_service(block: Row, service: str, answer: Row, run: str) -> Block:
     else:
         after = {"state": answer["state"], "ref": {**(before.get("ref") or {}), **answer["ref"]}}
         after.update({key: answer[key] for key in ("url", "message") if answer[key]})
-        created_by = run if answer["created"] else before.get("created_by")
+        # The run that made it first: what was there before a run is not that run's to undo
+        created_by = before.get("created_by") or (run if answer["created"] else "")
         if created_by:
             after["created_by"] = created_by
         if {key: value for key, value in before.items() if key != "at"} == after:

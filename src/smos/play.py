@@ -21,8 +21,8 @@ from smos.project import Project
 from smos.redact import Redactor
 from smos.settings import Settings
 
-# Actions that come before the first write: when one of them refuses, nothing was touched
-BEFORE_WRITES = ("tenant_request", "tenant_open", "tenant_preflight")
+# Actions up to the first write: when one of them refuses, nothing was touched
+BEFORE_WRITES = ("tenant_request", "tenant_open", "tenant_preflight", "tenant_register")
 COLLECTION = "smartercl.smarteros."
 GRACE_S = 10.0  # how long a run may take to stop after Ctrl-C before it is killed
 
@@ -66,7 +66,7 @@ class Played:
         self.changed = self.changed or bool(result.get("changed"))
         if action in ("tenant_register", "tenant_record"):
             self.changes.extend(result.get("changes") or [])
-        if action in ("tenant_record", "tenant_preflight"):
+        if action in ("tenant_open", "tenant_preflight", "tenant_record"):
             self._add_errors(result.get("errors") or [])
         if kind == "runner_on_failed" and not action.endswith(".fail") and action != "fail":
             row = {
@@ -114,6 +114,7 @@ def run(play: Play, project: Project, settings: Settings, on_event: Callable[[Ev
             event_handler=take,
             status_handler=_forget_environment(folder),
             cancel_callback=stopped.is_set,
+            fact_cache_type="memory",  # on disk it is a file per host and task
             settings={"pexpect_timeout": 1},
         )
         played.rc = int(finished.rc if finished.rc is not None else 1)

@@ -34,10 +34,10 @@ FIELDS = ("rut", "name", "domain", "plan", "email", "custom_domain", "template",
 @contextmanager
 def untouched(smos: Instance) -> Iterator[None]:
     """Nothing is written meanwhile: not at the providers, not in the registry, and no lock stays."""
-    files, content, last = smos.registered(), providers.content(smos.sandbox / "state.db"), smos.seen()
+    files, content, last = smos.registered(), smos.content(), smos.seen()
     yield
     assert smos.writes(last) == []
-    assert providers.differences(content, providers.content(smos.sandbox / "state.db")) == []
+    assert providers.differences(content, smos.content()) == []
     assert smos.registered() == files
 
 

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils.locks import Locks
 from smos.sandbox import server
-
 from support.instance import ACME, SERVICES, ZONE, Done, Instance, Shop, shop
 from support.sandbox_api import ByHand
 
@@ -220,7 +220,7 @@ def drift(smos: Instance) -> None:
     tenant = smos.run("tenant", "show", ACME.rut, "--json").result["tenant"]["services"]
     record = hand.record(ACME.domain)
     hand.cloudflare("PATCH", f"dns_records/{record['id']}", {"content": f"elsewhere.{ZONE}"})
-    hand.odoo("res.company", "write", [[tenant["odoo"]["ref"]["company_id"]], {"email": "wrong@example.com"}])
+    hand.odoo("res.company", "write", [tenant["odoo"]["ref"]["company_id"]], {"email": "wrong@example.com"})
     hand.n8n("POST", f"workflows/{hand.workflow(f'{ACME.rut} Shopify')['id']}/deactivate")
     hand.n8n("DELETE", f"workflows/{hand.workflow(f'{ACME.rut} Contacts')['id']}")
 

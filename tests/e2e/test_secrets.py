@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from smos.sandbox import server
 
+from smos.sandbox import server
 from support import processes
 from support.instance import ACME, SERVICES, Done, Instance, instance, shop
 
@@ -19,7 +19,9 @@ from support.instance import ACME, SERVICES, Done, Instance, instance, shop
 @pytest.fixture
 def planted(tmp_path: Path) -> Iterator[tuple[Instance, dict[str, str]]]:
     """An instance whose providers have tokens that nobody else has, and these tokens by their variable's name."""
-    tokens = {f"SMOS_SANDBOX_{service.upper()}_TOKEN": f"plant-{service}-{secrets.token_hex(12)}" for service in SERVICES}
+    tokens = {
+        f"SMOS_SANDBOX_{service.upper()}_TOKEN": f"plant-{service}-{secrets.token_hex(12)}" for service in SERVICES
+    }
     with instance(tmp_path / "smos", **tokens) as made:
         made.up()
         yield made, tokens
@@ -64,7 +66,9 @@ def holders(smos: Instance, tokens: dict[str, str]) -> list[str]:
     for path in sorted(smos.home.rglob("*")):
         if path.is_file():
             content = path.read_bytes()
-            found += [f"{path.relative_to(smos.home)}: {name}" for name, token in tokens.items() if token.encode() in content]
+            found += [
+                f"{path.relative_to(smos.home)}: {name}" for name, token in tokens.items() if token.encode() in content
+            ]
     return found
 
 
@@ -82,7 +86,16 @@ def test_planted_tokens_are_found_nowhere(planted: tuple[Instance, dict[str, str
         assert "smartercl.smarteros" in loud.out + loud.err, "it was not loud"
         again = smos.run("create", "tenant", *ACME.words, "-vvvv", "--diff", "--json")
         assert again.code == 0, again
-        plain = smos.playbook("-vvvv", "--diff", "-e", f"tenant_rut={ACME.rut}", "-e", f"tenant_domain={ACME.domain}", "-e", "{'tenant_name': 'Acme Corp'}")
+        plain = smos.playbook(
+            "-vvvv",
+            "--diff",
+            "-e",
+            f"tenant_rut={ACME.rut}",
+            "-e",
+            f"tenant_domain={ACME.domain}",
+            "-e",
+            "{'tenant_name': 'Acme Corp'}",
+        )
         assert plain.code == 0, plain
         server.fault(smos.sandbox, kind="500", times="always", operation="*create*")
         failed = smos.run("create", "tenant", *shop(1).words, "-vvvv", "--diff")

@@ -15,7 +15,7 @@ from ansible_collections.smartercl.smarteros.plugins.module_utils import errors
 from ansible_collections.smartercl.smarteros.plugins.module_utils.clients import odoo
 from ansible_collections.smartercl.smarteros.plugins.module_utils.clients.odoo import OdooClient
 from ansible_collections.smartercl.smarteros.plugins.module_utils.errors import ApiError
-from ansible_collections.smartercl.smarteros.plugins.module_utils.http import Policy
+from ansible_collections.smartercl.smarteros.plugins.module_utils.transport import Policy
 from real.odoo11 import Odoo11
 
 pytestmark = pytest.mark.second_tier

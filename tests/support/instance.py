@@ -18,7 +18,6 @@ from typing import Any
 
 from ansible_collections.smartercl.smarteros.plugins.module_utils.rut import check_digit
 from smos.sandbox import server
-
 from support import providers
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -224,6 +223,10 @@ class Instance:
     def inventory(self) -> providers.Inventory:
         """What the providers hold."""
         return providers.read(self.sandbox / "state.db")
+
+    def content(self) -> providers.Content:
+        """Every row that the providers hold, to compare two moments."""
+        return providers.content(self.sandbox / "state.db")
 
     def requests(self, **which: Any) -> list[dict[str, Any]]:
         """The sandbox's request log."""

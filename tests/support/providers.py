@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+Content = dict[str, list[dict[str, object]]]
+"""Rows by table."""
 # What a tenant of the default plan has at the providers when all is well.
 COMPLETE: Mapping[str, int] = {
     "odoo company": 1,
@@ -63,10 +65,16 @@ class Inventory:
     def wrong(self, ruts: Iterable[str]) -> list[str]:
         """Everything that is not as it should be when exactly these tenants are complete; empty when all is well."""
         wanted = set(ruts)
-        found = [f"{rut} should not be there: {dict(kinds)}" for rut, kinds in self.tenants.items() if rut not in wanted]
+        found = [
+            f"{rut} should not be there: {dict(kinds)}" for rut, kinds in self.tenants.items() if rut not in wanted
+        ]
         for rut in sorted(wanted):
             kinds = self.tenants.get(rut, Counter())
-            found += [f"{rut}: {kinds[kind]} instead of {count} {kind}" for kind, count in COMPLETE.items() if kinds[kind] != count]
+            found += [
+                f"{rut}: {kinds[kind]} instead of {count} {kind}"
+                for kind, count in COMPLETE.items()
+                if kinds[kind] != count
+            ]
         found += [f"belongs to nobody: {each}" for each in self.nameless]
         found += [f"{count} {what} instead of 1" for what, count in self.shared.items() if wanted and count != 1]
         return found
@@ -91,7 +99,7 @@ def read(file: Path) -> Inventory:
     return Inventory(tenants, nameless, shared, rows)
 
 
-def content(file: Path) -> dict[str, list[dict[str, object]]]:
+def content(file: Path) -> Content:
     """Every row of every provider table, to compare two moments; only the time of a user's last login is left out."""
     with sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=10) as db:
         db.row_factory = sqlite3.Row
@@ -103,7 +111,7 @@ def content(file: Path) -> dict[str, list[dict[str, object]]]:
     return {name: sorted(rows, key=repr) for name, rows in found.items()}
 
 
-def differences(before: dict[str, list[dict[str, object]]], after: dict[str, list[dict[str, object]]]) -> list[str]:
+def differences(before: Content, after: Content) -> list[str]:
     """The rows that came and went between two contents, as text; empty when they are the same."""
     found = []
     for name in before:

@@ -54,6 +54,8 @@ class ByHand:
             "method": "execute_kw",
             "args": ["smarteros", 2, TOKEN.format("odoo"), model, method, list(args), options],
         }
-        answer = self._ask("POST", "/odoo/jsonrpc", {}, json={"jsonrpc": "2.0", "id": 1, "method": "call", "params": params})
+        answer = self._ask(
+            "POST", "/odoo/jsonrpc", {}, json={"jsonrpc": "2.0", "id": 1, "method": "call", "params": params}
+        )
         assert "error" not in answer, answer["error"]
         return answer["result"]

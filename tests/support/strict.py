@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 from smos.sandbox import server
-
 from support.instance import ZONE
 
 VARIABLES = {

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from ansible_collections.smartercl.smarteros.plugins.module_utils import errors
 from ansible_collections.smartercl.smarteros.plugins.module_utils.errors import ApiError
-from ansible_collections.smartercl.smarteros.plugins.module_utils.http import Answer, Http, Policy
 from ansible_collections.smartercl.smarteros.plugins.module_utils.owner import mark, owner_of
+from ansible_collections.smartercl.smarteros.plugins.module_utils.transport import Answer, Http, Policy
 
 URL = "https://api.cloudflare.com/client/v4"
 PAGE = 5000  # records per page (the API allows far more); about 2.5 MB

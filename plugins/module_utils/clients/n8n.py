@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from ansible_collections.smartercl.smarteros.plugins.module_utils import errors
 from ansible_collections.smartercl.smarteros.plugins.module_utils.errors import ApiError
-from ansible_collections.smartercl.smarteros.plugins.module_utils.http import Answer, Http, Policy
 from ansible_collections.smartercl.smarteros.plugins.module_utils.owner import NAME as OUR_TAG
+from ansible_collections.smartercl.smarteros.plugins.module_utils.transport import Answer, Http, Policy
 
 API = "/api/v1"
 PAGE = 250  # the most that n8n gives at once

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from ansible_collections.smartercl.smarteros.plugins.module_utils import errors, owner
 from ansible_collections.smartercl.smarteros.plugins.module_utils.errors import ApiError
-from ansible_collections.smartercl.smarteros.plugins.module_utils.http import Http, Policy
+from ansible_collections.smartercl.smarteros.plugins.module_utils.transport import Http, Policy
 
 PATH = "/jsonrpc"
 PAGE = 1000  # records of one list request

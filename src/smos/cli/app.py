@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
-import click
 import typer
 
 from smos import __version__, exitcodes
@@ -31,6 +30,10 @@ app.add_typer(sandbox.app, name="sandbox")
 app.command("plan")(plan.plan)
 app.command("validate")(inspect.validate)
 app.command("history")(inspect.history)
+
+
+# A newer typer carries its own click, an older one uses the package: this is the base of the errors that it raises.
+USAGE_ERROR: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 
 
 def _version(wanted: bool) -> None:
@@ -58,7 +61,7 @@ def root(
         list[str] | None, typer.Option("-e", "--extra-vars", metavar="VARS", help="For the playbook: variables.")
     ] = None,
     forks: Annotated[int | None, typer.Option("--forks", help="For the playbook: parallel processes.")] = None,
-    version: Annotated[
+    _shown: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
@@ -75,7 +78,7 @@ def call(argv: list[str]) -> int:
         _refuse_what_is_no_text(words)
         code = app(words, prog_name="smos", standalone_mode=False)
         return code if isinstance(code, int) else exitcodes.DONE
-    except click.ClickException as exc:
+    except USAGE_ERROR as exc:
         if "--json" in words:
             return _told(words, Outcome(errors=(_usage(exc.format_message()),), code=exitcodes.INVALID))
         exc.show()
@@ -84,7 +87,7 @@ def call(argv: list[str]) -> int:
         return _told(words, exc.outcome)
     except OSError as exc:
         return _told(words, Outcome(errors=(_broken(exc),), code=exitcodes.FAILED))
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         print("stopped", file=sys.stderr)
         return exitcodes.INTERRUPTED
 
@@ -123,4 +126,9 @@ def _usage(why: str) -> dict[str, str]:
 
 def _broken(exc: OSError) -> dict[str, str]:
     where = str(exc.filename or "")
-    return {"what": "this machine", "where": where, "why": exc.strerror or str(exc), "next": "Repair that, then run the same command again"}
+    return {
+        "what": "this machine",
+        "where": where,
+        "why": exc.strerror or str(exc),
+        "next": "Repair that, then run the same command again",
+    }

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from ansible.module_utils.testing import patch_module_args
 
-from ansible_collections.smartercl.smarteros.plugins.module_utils import errors, http
+from ansible_collections.smartercl.smarteros.plugins.module_utils import errors, transport
 from ansible_collections.smartercl.smarteros.plugins.module_utils.errors import ApiError
-from ansible_collections.smartercl.smarteros.plugins.module_utils.http import Answer
+from ansible_collections.smartercl.smarteros.plugins.module_utils.transport import Answer
 from smos.sandbox.provider import Reply
 from unit.sandbox.driver import Driver
 
@@ -94,8 +94,8 @@ def wired(make: Callable[[], Driver], monkeypatch: pytest.MonkeyPatch) -> Wire:
     def send(self: Any, *args: Any) -> Answer:
         return wire.send(self, *args)
 
-    monkeypatch.setattr(http.Http, "_send", send)
-    monkeypatch.setattr(http.Http, "_pause", lambda self, attempt: 0.0)
+    monkeypatch.setattr(transport.Http, "_send", send)
+    monkeypatch.setattr(transport.Http, "_pause", lambda self, attempt: 0.0)
     return wire
 
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from ansible_collections.smartercl.smarteros.plugins.plugin_utils.specs import Specs, load
 
+from ansible_collections.smartercl.smarteros.plugins.plugin_utils.specs import Specs, load
 from unit.specs.samples import SPECS
 
 Edit = Callable[[str, str, str], Path]

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible_collections.smartercl.smarteros.plugins.plugin_utils import documents
-from ansible_collections.smartercl.smarteros.plugins.plugin_utils.documents import DocumentError, lines, load, parse
 from hypothesis import given
 from hypothesis import strategies as st
+
+from ansible_collections.smartercl.smarteros.plugins.plugin_utils import documents
+from ansible_collections.smartercl.smarteros.plugins.plugin_utils.documents import DocumentError, lines, load, parse
 
 PLAIN = st.recursive(
     st.none()

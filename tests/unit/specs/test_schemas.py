@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.smartercl.smarteros.plugins.plugin_utils import schema as schema_file
-from ansible_collections.smartercl.smarteros.plugins.plugin_utils.documents import load
-from ansible_collections.smartercl.smarteros.plugins.plugin_utils.schema import LibraryMissing, Schema, schema
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from ansible_collections.smartercl.smarteros.plugins.plugin_utils import schema as schema_file
+from ansible_collections.smartercl.smarteros.plugins.plugin_utils.documents import load
+from ansible_collections.smartercl.smarteros.plugins.plugin_utils.schema import LibraryMissing, Schema, schema
 from smos.specs import schemas
 from smos.specs.__main__ import main
 from unit.specs.samples import SPECS, tenant

@@ -4,9 +4,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils.rules import judge_specs
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils.specs import SpecError, Specs, load
-
 from unit.specs.conftest import Edit
 from unit.specs.samples import SPECS
 

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+
 from ansible_collections.smartercl.smarteros.plugins.module_utils.rut import check_digit
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils.rules import judge_registry, judge_tenant
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils.specs import SpecError, Specs
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils.tenant import desired, lives_in, merged
-
 from unit.specs.samples import tenant
 
 NOW = datetime(2026, 11, 22, 15, 26, 43, tzinfo=UTC)

@@ -6,6 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils.rules import (
     judge_registry,
     judge_tenant,
@@ -13,9 +16,6 @@ from ansible_collections.smartercl.smarteros.plugins.plugin_utils.rules import (
     warn_tenant,
 )
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils.specs import Specs, load
-from hypothesis import given
-from hypothesis import strategies as st
-
 from unit.specs.samples import SPECS, tenant
 
 FULL: dict[str, Any] = {

@@ -10,7 +10,7 @@ import typing as t
 
 from ansible_collections.smartercl.smarteros.plugins.module_utils import errors
 from ansible_collections.smartercl.smarteros.plugins.module_utils.errors import ApiError
-from ansible_collections.smartercl.smarteros.plugins.module_utils.http import Answer, Http
+from ansible_collections.smartercl.smarteros.plugins.module_utils.transport import Answer, Http
 
 
 class Killed(BaseException):

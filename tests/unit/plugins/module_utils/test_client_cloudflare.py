@@ -9,7 +9,7 @@ import pytest
 from ansible_collections.smartercl.smarteros.plugins.module_utils import errors
 from ansible_collections.smartercl.smarteros.plugins.module_utils.clients import cloudflare as api
 from ansible_collections.smartercl.smarteros.plugins.module_utils.errors import ApiError
-from ansible_collections.smartercl.smarteros.plugins.module_utils.http import Answer
+from ansible_collections.smartercl.smarteros.plugins.module_utils.transport import Answer
 from smos.sandbox.cloudflare import ZONE_ID
 from unit.plugins.wire import CUT, Sent, Wire, wired
 from unit.sandbox.driver import cloudflare

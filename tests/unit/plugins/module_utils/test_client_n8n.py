@@ -9,7 +9,7 @@ import pytest
 from ansible_collections.smartercl.smarteros.plugins.module_utils import errors
 from ansible_collections.smartercl.smarteros.plugins.module_utils.clients import n8n as api
 from ansible_collections.smartercl.smarteros.plugins.module_utils.errors import ApiError
-from ansible_collections.smartercl.smarteros.plugins.module_utils.http import Answer
+from ansible_collections.smartercl.smarteros.plugins.module_utils.transport import Answer
 from unit.plugins.wire import CUT, LOST, Sent, Wire, once, wired
 from unit.sandbox.driver import n8n
 

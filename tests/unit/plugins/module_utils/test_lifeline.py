@@ -8,16 +8,21 @@ import time
 
 from ansible_collections.smartercl.smarteros.plugins.module_utils import lifeline
 
-CHILD = """
+# Like Ansible: a main process, its forked worker in a session of its own, a shell, and the module below
+RUN = """
 import os, subprocess, sys, time
+if os.fork() == 0:
+    os.setsid()
+    subprocess.run(["/bin/sh", "-c", sys.executable + " -c \\"$MODULE\\" && sleep 0"])
+    os._exit(0)
+time.sleep(60)
+"""
+MODULE = """
+import os, time
 from ansible_collections.smartercl.smarteros.plugins.module_utils import lifeline
-if sys.argv[1] == "parent":
-    child = subprocess.Popen([sys.executable, "-c", os.environ["PROGRAM"], "child"], start_new_session=True)
-    print(child.pid, flush=True)
-    time.sleep(60)
-else:
-    lifeline.hold()
-    time.sleep(60)
+lifeline.hold()
+print(os.getpid(), flush=True)
+time.sleep(60)
 """
 
 
@@ -30,21 +35,19 @@ def gone(pid: int, within: float) -> bool:
     return False
 
 
-def test_a_module_ends_soon_after_an_ancestor_was_killed() -> None:
-    environment = {**os.environ, "PROGRAM": CHILD, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    command = [sys.executable, "-c", CHILD, "parent"]
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as parent:
-        assert parent.stdout is not None
-        child = int(parent.stdout.readline())
+def test_a_module_ends_soon_after_the_main_process_was_killed() -> None:
+    environment = {**os.environ, "MODULE": MODULE, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    with subprocess.Popen([sys.executable, "-c", RUN], env=environment, stdout=subprocess.PIPE, text=True) as main:
+        assert main.stdout is not None
+        module = int(main.stdout.readline())
         time.sleep(0.5)
-        assert lifeline.lives(child)
-        parent.send_signal(signal.SIGKILL)
-        parent.wait()
-        assert gone(child, within=3)
+        assert lifeline.lives(module)
+        main.send_signal(signal.SIGKILL)
+        assert gone(module, within=3)
 
 
-def test_the_line_starts_with_the_process_itself() -> None:
-    assert lifeline.ancestors(os.getpid(), 1) == [os.getpid(), os.getppid()]
+def test_a_process_outside_a_run_is_not_watched() -> None:
+    assert lifeline.line_to_run(1) == []
 
 
 def test_a_zombie_does_not_live() -> None:

@@ -2,9 +2,10 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.smartercl.smarteros.plugins.module_utils import rut
 from hypothesis import example, given
 from hypothesis import strategies as st
+
+from ansible_collections.smartercl.smarteros.plugins.module_utils import rut
 
 NUMBERS = st.integers(min_value=1, max_value=rut.HIGHEST)
 RUTS = st.builds(rut.Rut, NUMBERS, st.sampled_from("0123456789K"))

@@ -9,8 +9,8 @@ import pytest
 import yaml
 from ansible.module_utils.testing import patch_module_args
 
-from ansible_collections.smartercl.smarteros.plugins.module_utils.http import Http
 from ansible_collections.smartercl.smarteros.plugins.module_utils.registry.store import Registry
+from ansible_collections.smartercl.smarteros.plugins.module_utils.transport import Http
 from ansible_collections.smartercl.smarteros.plugins.modules import chatwoot_accounts
 from ansible_collections.smartercl.smarteros.tests.unit.plugins.fakes.chatwoot import TOKEN, FakeChatwoot
 from ansible_collections.smartercl.smarteros.tests.unit.plugins.fakes.wire import Killed

@@ -7,7 +7,7 @@ import typing as t
 import pytest
 from ansible.module_utils.testing import patch_module_args
 
-from ansible_collections.smartercl.smarteros.plugins.module_utils.http import Http
+from ansible_collections.smartercl.smarteros.plugins.module_utils.transport import Http
 from ansible_collections.smartercl.smarteros.plugins.modules import odoo_users
 from ansible_collections.smartercl.smarteros.tests.unit.plugins.fakes.odoo import SECRET, FakeOdoo
 

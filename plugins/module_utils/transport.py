@@ -200,7 +200,8 @@ class Http:
             session = self._local.session = requests.Session()
             session.trust_env = False  # a ~/.netrc must never replace our token
             session.proxies = dict(self._proxies)
-            session.verify = self._verify
+            # requests looks at the file system for every request where this is a path
+            session.verify = self._verify if self.base_url.startswith("https:") else True
             session.headers.update({"Accept": "application/json", "User-Agent": "smarteros", **self._headers})
             adapter = HTTPAdapter(pool_connections=1, pool_maxsize=1, max_retries=0)
             session.mount("http://", adapter)

@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.smartercl.smarteros.plugins.module_utils import errors, http
+from ansible_collections.smartercl.smarteros.plugins.module_utils import errors, transport
 from ansible_collections.smartercl.smarteros.plugins.module_utils.errors import ApiError
-from ansible_collections.smartercl.smarteros.plugins.module_utils.http import Http, Policy
+from ansible_collections.smartercl.smarteros.plugins.module_utils.transport import Http, Policy
 
 TOKEN = "s3cret-token-that-nobody-sees"
 Script = list[Any]
@@ -252,7 +252,7 @@ def test_an_empty_answer_is_no_body(make, server):  # type: ignore[no-untyped-de
 
 
 def test_an_answer_that_is_too_large_is_not_read_to_its_end(make, server, monkeypatch):  # type: ignore[no-untyped-def]
-    monkeypatch.setattr(http, "MAX_BODY", 1000)
+    monkeypatch.setattr(transport, "MAX_BODY", 1000)
     server.script = [(200, b" " * 400_000)]
     assert "larger than 1000 bytes" in failure(lambda: make().request("GET", "/x")).message
 

@@ -1,0 +1,23 @@
+# Copyright (c) SmarterCL. All rights reserved. See LICENSE.
+"""What a new tenant may not share with one that is registered."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.smartercl.smarteros.plugins.plugin_utils.action import INVALID, Stop
+from ansible_collections.smartercl.smarteros.plugins.plugin_utils.inventory_cache import Entry
+from ansible_collections.smartercl.smarteros.plugins.plugin_utils.mistakes import ARGUMENT, Mistake, shown
+
+UNIQUE = ("slug", "domain", "custom_domain")  # no two tenants share one of them, in no environment
+
+
+def refuse(spec: t.Mapping[str, t.Any], entries: t.Iterable[Entry]) -> None:
+    """Raise Stop for what belongs to a registered tenant, also to one of another environment or with a broken spec."""
+    for entry in entries:
+        held = (entry.document or {}).get("spec") or {}
+        for key in UNIQUE:
+            if spec.get(key) and held.get(key) == spec[key]:
+                found = f"{shown(spec[key])} belongs to tenant {entry.rut}."
+                rule, hint = f"No two tenants have the same {key}.", f"Choose another {key}."
+                raise Stop(INVALID, [Mistake(ARGUMENT, 0, key, rule, found, hint).as_error()])
