@@ -7,7 +7,7 @@ import secrets
 import typing as t
 from datetime import datetime
 
-from ansible_collections.smartercl.smarteros.plugins.plugin_utils import locks
+from ansible_collections.smartercl.smarteros.plugins.plugin_utils import clashes, locks
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils.action import LOCKED, RegistryAction, Setting, Stop
 
 
@@ -23,6 +23,7 @@ class ActionModule(RegistryAction):
 
     def work(self, args: dict[str, t.Any], setting: Setting, task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         """See the documentation of the module of the same name."""
+        clashes.refuse_stand_ins(args["tenants"], setting.entries(args["tenants"]), task_vars["hostvars"])
         run = setting.run or f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
         refused = {} if setting.check_mode else self._lock(args, setting, run, task_vars)
         services = list(setting.specs.tenant_service_ids)

@@ -30,6 +30,7 @@ class ActionModule(RegistryAction):
     def work(self, args: dict[str, t.Any], setting: Setting, task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         """See the documentation of the module of the same name."""
         entries = setting.entries(args["tenants"])
+        clashes.refuse_stand_ins(args["tenants"], entries, task_vars["hostvars"])
         requested = {name: self._requested(name, task_vars) for name in args["tenants"] if name not in entries}
         changes = [self._registered(document) for document in requested.values()]
         if not setting.check_mode:

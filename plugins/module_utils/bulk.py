@@ -70,6 +70,43 @@ class Result:
         return {key: value for key, value in full.items() if value or key in ("tenant", "state", "changed")}
 
 
+class Caller(t.Protocol):
+    """What a bulk module needs of the one who called it: Ansible's module object, or :class:`InProcess`."""
+
+    params: dict[str, t.Any]
+    check_mode: bool
+
+    def exit_json(self, **result: t.Any) -> t.NoReturn:
+        """End well."""
+
+    def fail_json(self, msg: str, **result: t.Any) -> t.NoReturn:
+        """End as failed."""
+
+
+class Ended(Exception):
+    """Carries the result of a module that was called in this process."""
+
+    def __init__(self, result: dict[str, t.Any]) -> None:
+        super().__init__()
+        self.result = result
+
+
+@dataclass
+class InProcess:
+    """A caller without a process of its own; both ends raise :class:`Ended`."""
+
+    params: dict[str, t.Any] = field(repr=False)
+    check_mode: bool
+
+    def exit_json(self, **result: t.Any) -> t.NoReturn:
+        """End well."""
+        raise Ended(result)
+
+    def fail_json(self, msg: str, **result: t.Any) -> t.NoReturn:
+        """End as failed."""
+        raise Ended({"failed": True, "msg": msg, **result})
+
+
 def module_for(options: dict[str, dict[str, t.Any]]) -> AnsibleModule:
     """The module object with the shared options; fails at once where `requests` is missing."""
     lifeline.hold()
@@ -79,12 +116,12 @@ def module_for(options: dict[str, dict[str, t.Any]]) -> AnsibleModule:
     return module
 
 
-def policy_of(module: AnsibleModule) -> transport.Policy:
+def policy_of(module: Caller) -> transport.Policy:
     """The HTTP policy that the module's options ask for."""
     return transport.Policy(read=module.params["timeout"], connect=min(5.0, module.params["timeout"]))
 
 
-def one_per_tenant(module: AnsibleModule, option: str) -> None:
+def one_per_tenant(module: Caller, option: str) -> None:
     """Fail at once when a tenant stands in the list of this option twice: neither of the two could be meant."""
     seen: set[str] = set()
     for item in module.params[option]:
@@ -94,7 +131,7 @@ def one_per_tenant(module: AnsibleModule, option: str) -> None:
 
 
 @contextlib.contextmanager
-def usable(module: AnsibleModule, service: str) -> t.Iterator[None]:
+def usable(module: Caller, service: str) -> t.Iterator[None]:
     """What is done inside must work before anything is attempted; an ApiError ends the module untouched."""
     try:
         yield
@@ -105,7 +142,7 @@ def usable(module: AnsibleModule, service: str) -> t.Iterator[None]:
         )
 
 
-def finish(module: AnsibleModule, results: t.Iterable[Result], requests: int) -> t.NoReturn:
+def finish(module: Caller, results: t.Iterable[Result], requests: int) -> t.NoReturn:
     """End the module: prediction, diff and result all come from the same changes."""
     rows = list(results)
     changes = [change for row in rows for change in row.changes]
@@ -114,4 +151,3 @@ def finish(module: AnsibleModule, results: t.Iterable[Result], requests: int) ->
         "after": {change.what: change.after for change in changes if change.after is not None},
     }
     module.exit_json(changed=bool(changes), diff=diff, requests=requests, results=[row.as_dict() for row in rows])
-    raise AssertionError("exit_json does not return")

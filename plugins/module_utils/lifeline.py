@@ -47,7 +47,8 @@ def line_to_run(pid: int) -> list[int]:
         if not parent or parent == 1:
             return []
         line.append(parent)
-        if len(line) > 2 and _command(line[-2]) == _command(line[-1]):
+        command = _command(parent)
+        if b"ansible" in command and _command(line[-2]) == command:
             return line
     return []
 

@@ -230,8 +230,8 @@ def with_ref(block: dict[str, t.Any], ref: t.Mapping[str, t.Any]) -> dict[str, t
     return {**block, "services": {**services, "chatwoot": entry}}
 
 
-def main() -> None:
-    module = bulk.module_for(OPTIONS)
+def work(module: bulk.Caller) -> None:
+    """Read, plan, apply unless in check mode, report."""
     params = module.params
     bulk.one_per_tenant(module, "accounts")
     wishes = [wish_of(item) for item in params["accounts"]]
@@ -245,6 +245,11 @@ def main() -> None:
         remember = remember_in(params["registry"], params["environment"])
         results = service_chatwoot.carry_out(client, wishes, seen, remember, params["concurrency"])
     bulk.finish(module, results, client.http.sent)
+
+
+def main() -> None:
+    """Called as a module; on the controller the action plugin of the same name calls `work` itself."""
+    work(bulk.module_for(OPTIONS))
 
 
 if __name__ == "__main__":

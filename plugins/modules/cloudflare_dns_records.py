@@ -153,7 +153,13 @@ import typing as t
 
 from ansible.module_utils.basic import env_fallback
 
-from ansible_collections.smartercl.smarteros.plugins.module_utils.bulk import finish, module_for, policy_of, usable
+from ansible_collections.smartercl.smarteros.plugins.module_utils.bulk import (
+    Caller,
+    finish,
+    module_for,
+    policy_of,
+    usable,
+)
 from ansible_collections.smartercl.smarteros.plugins.module_utils.clients import cloudflare as api
 from ansible_collections.smartercl.smarteros.plugins.module_utils.services import cloudflare as service
 
@@ -186,9 +192,8 @@ OPTIONS: dict[str, dict[str, t.Any]] = {
 }
 
 
-def main() -> None:
+def work(module: Caller) -> None:
     """Read, plan, apply unless in check mode, report."""
-    module = module_for(OPTIONS)
     params = module.params
     if not params["records"]:
         finish(module, [], 0)
@@ -201,6 +206,11 @@ def main() -> None:
     if not module.check_mode:
         sent = service.apply(client, wishes, todos, params["prune"], params["concurrency"])
     finish(module, service.results(todos, sent), client.http.sent)
+
+
+def main() -> None:
+    """Called as a module; on the controller the action plugin of the same name calls `work` itself."""
+    work(module_for(OPTIONS))
 
 
 if __name__ == "__main__":

@@ -187,6 +187,7 @@ import typing as t
 from ansible.module_utils.basic import env_fallback
 
 from ansible_collections.smartercl.smarteros.plugins.module_utils.bulk import (
+    Caller,
     finish,
     module_for,
     one_per_tenant,
@@ -219,9 +220,8 @@ OPTIONS: dict[str, dict[str, t.Any]] = {
 }
 
 
-def main() -> None:
+def work(module: Caller) -> None:
     """Read, plan, apply unless in check mode, report."""
-    module = module_for(OPTIONS)
     params = module.params
     items = params["workflows"]
     one_per_tenant(module, "workflows")
@@ -242,6 +242,11 @@ def main() -> None:
     else:
         results = service.apply(client, todos, tags, params["concurrency"], params["url"])
     finish(module, results, client.http.sent)
+
+
+def main() -> None:
+    """Called as a module; on the controller the action plugin of the same name calls `work` itself."""
+    work(module_for(OPTIONS))
 
 
 if __name__ == "__main__":

@@ -167,8 +167,8 @@ OPTIONS: dict[str, dict[str, t.Any]] = {
 }
 
 
-def main() -> None:
-    module = bulk.module_for(OPTIONS)
+def work(module: bulk.Caller) -> None:
+    """Read, plan, apply unless in check mode, report."""
     params = module.params
     bulk.one_per_tenant(module, "companies")
     wishes = [
@@ -184,6 +184,11 @@ def main() -> None:
     else:
         results = service_odoo.carry_out(client, tasks, seen, params["concurrency"])
     bulk.finish(module, results, client.http.sent)
+
+
+def main() -> None:
+    """Called as a module; on the controller the action plugin of the same name calls `work` itself."""
+    work(bulk.module_for(OPTIONS))
 
 
 if __name__ == "__main__":

@@ -162,8 +162,8 @@ def wish_of(item: dict[str, t.Any]) -> service_users.UserWish:
     return service_users.UserWish(**{**item, "email": item["email"] or item["login"], "groups": groups})
 
 
-def main() -> None:
-    module = bulk.module_for(OPTIONS)
+def work(module: bulk.Caller) -> None:
+    """Read, plan, apply unless in check mode, report."""
     params = module.params
     bulk.one_per_tenant(module, "users")
     wishes = [wish_of(item) for item in params["users"]]
@@ -176,6 +176,11 @@ def main() -> None:
     else:
         results = service_users.carry_out(client, tasks, params["concurrency"])
     bulk.finish(module, results, client.http.sent)
+
+
+def main() -> None:
+    """Called as a module; on the controller the action plugin of the same name calls `work` itself."""
+    work(bulk.module_for(OPTIONS))
 
 
 if __name__ == "__main__":

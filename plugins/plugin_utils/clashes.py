@@ -5,11 +5,20 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.smartercl.smarteros.plugins.plugin_utils.action import INVALID, Stop
+from ansible_collections.smartercl.smarteros.plugins.plugin_utils.action import INVALID, Stop, plain
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils.inventory_cache import Entry
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils.mistakes import ARGUMENT, Mistake, shown
 
 UNIQUE = ("slug", "domain", "custom_domain")  # no two tenants share one of them, in no environment
+
+
+def refuse_stand_ins(names: t.Iterable[str], entries: t.Mapping[str, Entry], hostvars: t.Mapping[str, t.Any]) -> None:
+    """Raise Stop when another tenant was registered under a requested host name since the request was judged."""
+    for name in names:
+        if name in entries and "tenant_document" in hostvars[name]:
+            spec = plain(hostvars[name]["tenant_document"])["spec"]
+            if entries[name].rut != spec["rut"]:
+                refuse(spec, [entries[name]])
 
 
 def refuse(spec: t.Mapping[str, t.Any], entries: t.Iterable[Entry]) -> None:

@@ -15,7 +15,16 @@ from smos.sandbox import server
 from support.instance import ACME, SERVICES, ZONE, Done, Instance, Shop, shop
 from support.sandbox_api import ByHand
 
-DOCUMENT = {"command": str, "env": str, "run": (str, type(None)), "ok": bool, "changed": bool, "duration_s": float, "result": dict, "errors": list}  # fmt: skip
+DOCUMENT: dict[str, tuple[type, ...]] = {
+    "command": (str,),
+    "env": (str,),
+    "run": (str, type(None)),
+    "ok": (bool,),
+    "changed": (bool,),
+    "duration_s": (float,),
+    "result": (dict,),
+    "errors": (list,),
+}
 RUN = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}\Z")
 CHANGE = {"service", "tenant", "action", "what", "before", "after"}
 

@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from ansible_collections.smartercl.smarteros.plugins.module_utils.rut import check_digit
 from smos.sandbox import server
 from support import providers
@@ -178,7 +180,7 @@ class Instance:
 
     def create(self, shop: Shop, *more: str, **environment: str) -> Done:
         """`smos create tenant … --json`"""
-        return self.run("create", "tenant", *shop.words, "--json", *more, **environment)
+        return self.run("create", "tenant", *shop.words, "--json", *more, timeout=PATIENCE_S, **environment)
 
     def up(self, **settings: Any) -> server.Sandbox:
         """Have the sandbox run. It gets this instance's variables, so that it takes its tokens."""
@@ -194,9 +196,11 @@ class Instance:
         server.down(self.sandbox)
 
     def add_files(self, shops: Sequence[Shop], **more: Any) -> None:
-        """Write tenants into the registry, as a person would."""
+        """Write tenants into the registry, as a person would; ``more`` are further keys of their specs."""
         for each in shops:
-            (self.registry / f"{each.rut}.yml").write_text(json.dumps(each.document(**more), ensure_ascii=False))
+            (self.registry / f"{each.rut}.yml").write_text(
+                yaml.safe_dump(each.document(**more), allow_unicode=True, sort_keys=False)
+            )
 
     def phase(self, shop: Shop) -> str:
         """The tenant's phase, as `tenant status` tells it."""

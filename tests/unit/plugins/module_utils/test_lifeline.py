@@ -10,6 +10,7 @@ from ansible_collections.smartercl.smarteros.plugins.module_utils import lifelin
 
 # Like Ansible: a main process, its forked worker in a session of its own, a shell, and the module below
 RUN = """
+# ansible-playbook
 import os, subprocess, sys, time
 if os.fork() == 0:
     os.setsid()
