@@ -29,7 +29,8 @@ def play(module: str, folder: Path, apart: bool) -> list[dict[str, Any]]:
     option, through = SERVICES[module]
     provider = module.partition("_")[0]
     arguments = {name: f"{{{{ {provider}_{name} }}}}" for name in CONNECTIONS[module]}
-    arguments[option] = "{{ query('smartercl.smarteros.tenants', ['acme']) | smartercl.smarteros.%s }}" % through
+    tenants = "query('smartercl.smarteros.tenants', ['acme'])"
+    arguments[option] = f"{{{{ {tenants} | smartercl.smarteros.{through} }}}}"
     task: dict[str, Any] = {f"smartercl.smarteros.{module}": arguments, "register": "told", "check_mode": True}
     if apart:
         task["environment"] = {"APART": "1"}
