@@ -34,6 +34,7 @@ _FIRST_IDS = 30  # where an account of ours is looked for when none is known and
 
 Remember = t.Callable[[str, t.Mapping[str, t.Any]], None]
 Look = t.Union[Account, None, str]  # an account, nothing, or FOREIGN
+_SIGNS = " .-&'"  # what a tenant's name may hold beside letters and digits
 
 
 @dataclass(frozen=True)
@@ -378,12 +379,17 @@ def _inbox_steps(wish: Wish, inboxes: t.Sequence[Inbox]) -> list[Step]:
     what = f"website inbox of {_what(wish)}"
     inbox = _inbox(wish, inboxes)
     if inbox is None:
-        after = {"name": wish.name, "website_url": wish.website_url}
+        after = {"name": inbox_name(wish.name), "website_url": wish.website_url}
         return [Step("inbox", bulk.Change("create", what, None, after))]
     if inbox.website_url != wish.website_url:
         before, after = {"website_url": inbox.website_url}, {"website_url": wish.website_url}
         return [Step("inbox", bulk.Change("update", what, before, after))]
     return []
+
+
+def inbox_name(name: str) -> str:
+    """A tenant's name as Chatwoot takes it for an inbox: no sign at either end («Umbrella & Co.» → «Umbrella & Co»)."""
+    return name.strip(_SIGNS)
 
 
 def _admin(wish: Wish, members: t.Iterable[Member]) -> Member | None:
@@ -392,7 +398,7 @@ def _admin(wish: Wish, members: t.Iterable[Member]) -> Member | None:
 
 def _inbox(wish: Wish, inboxes: t.Sequence[Inbox]) -> Inbox | None:
     """The tenant's inbox by its name; people may have renamed it, so its address counts too."""
-    named = [inbox for inbox in inboxes if inbox.name == wish.name]
+    named = [inbox for inbox in inboxes if inbox.name == inbox_name(wish.name)]
     there = [inbox for inbox in inboxes if inbox.website_url == wish.website_url]
     both = [inbox for inbox in named if inbox in there]
     return next(iter([*both, *there, *named]), None)
@@ -494,7 +500,7 @@ class _Builder:
     def _inbox(self, _step: Step) -> None:
         inbox = _inbox(self.wish, self.found.inboxes or ())
         if inbox is None:
-            inbox = Inbox(0, self.wish.name, self.wish.website_url)
+            inbox = Inbox(0, inbox_name(self.wish.name), self.wish.website_url)
             self.result.ref["inbox_id"] = self.client.create_inbox(self._number, inbox)
         else:
             self.client.change_inbox(self._number, inbox.id, self.wish.website_url)

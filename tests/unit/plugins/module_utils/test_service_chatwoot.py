@@ -336,3 +336,10 @@ class TestUnderFire:
         (result,) = run(server, notes, ACME)
         assert "cannot tell whether an account was made" in errors_of([result])[0]
         assert server.of("76086428-5") == []
+
+
+@pytest.mark.parametrize(
+    ("name", "inbox"), [("Umbrella & Co.", "Umbrella & Co"), ("Acme S.A.", "Acme S.A"), ("Ñandú", "Ñandú")]
+)
+def test_an_inbox_name_has_no_sign_at_its_ends(name: str, inbox: str) -> None:
+    assert service.inbox_name(name) == inbox
