@@ -16,27 +16,10 @@ version_added: 0.1.0
 author:
   - SmarterCL (@SmarterCL)
 extends_documentation_fragment:
+  - smartercl.smarteros.odoo
   - smartercl.smarteros.bulk
   - smartercl.smarteros.bulk.attributes
 options:
-  url:
-    description: Address of Odoo, without C(/jsonrpc).
-    type: str
-    required: true
-  database:
-    description: Name of the database.
-    type: str
-    required: true
-  login:
-    description: Login of a user who may administer access rights.
-    type: str
-    required: true
-  secret:
-    description:
-      - API key (or password) of that user.
-      - Taken from the environment variable E(ODOO_API_KEY) when it is not set.
-    type: str
-    required: true
   users:
     description: The wished users, one for each tenant.
     type: list
@@ -132,9 +115,7 @@ errors:
 
 import typing as t
 
-from ansible.module_utils.basic import env_fallback
-
-from ansible_collections.smartercl.smarteros.plugins.module_utils import bulk
+from ansible_collections.smartercl.smarteros.plugins.module_utils import bulk, odoo_options
 from ansible_collections.smartercl.smarteros.plugins.module_utils.clients import odoo as client_odoo
 from ansible_collections.smartercl.smarteros.plugins.module_utils.services import odoo_users as service_users
 
@@ -149,10 +130,7 @@ USER = {
     "state": {"type": "str", "choices": ["present", "absent", "suspended"], "default": "present"},
 }
 OPTIONS: dict[str, dict[str, t.Any]] = {
-    "url": {"type": "str", "required": True},
-    "database": {"type": "str", "required": True},
-    "login": {"type": "str", "required": True},
-    "secret": {"type": "str", "required": True, "no_log": True, "fallback": (env_fallback, ["ODOO_API_KEY"])},
+    **odoo_options.OPTIONS,
     "users": {"type": "list", "elements": "dict", "required": True, "options": USER},
 }
 
