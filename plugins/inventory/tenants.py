@@ -103,6 +103,10 @@ def groups_of(tenant: t.Mapping[str, t.Any]) -> tuple[str, ...]:
     return tuple(f"{kind}_{_NOT_IN_GROUP_NAMES.sub('_', str(value).lower())}" for kind, value in named)
 
 
+# Groups that a play fills for the next one. They exist from the start: Ansible warns of patterns that match no name.
+FILLED_BY_PLAYS = ("tenants_requested", "tenants_not_ready")
+
+
 class InventoryModule(BaseInventoryPlugin, Constructable):
     """Feeds the tenants to Ansible."""
 
@@ -156,7 +160,8 @@ class InventoryModule(BaseInventoryPlugin, Constructable):
 
     def _add_tenants(self, tenants: t.Iterable[Tenant]) -> None:
         inventory = self.inventory
-        inventory.add_group("tenants")
+        for group in ("tenants", *FILLED_BY_PLAYS):
+            inventory.add_group(group)
         inventory.set_variable("tenants", "ansible_connection", "local")
         python = trust_as_template("{{ ansible_playbook_python }}")  # the one template here, and it is ours
         inventory.set_variable("tenants", "ansible_python_interpreter", python)
