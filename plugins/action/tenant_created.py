@@ -21,12 +21,16 @@ class ActionModule(RegistryAction):
         concerned = {host: entry for host, entry in setting.entries(args["tenants"]).items() if entry.rut in failed}
         services = []
         for service in reversed(task_vars["ansible_facts"].get("smos_services") or []):
-            hosts = [host for host, entry in concerned.items() if _made(entry.merged["status"], service) == setting.run]
+            hosts = [host for host, entry in concerned.items() if _is_of(setting.run, entry.merged["status"], service)]
             if hosts:
                 services.append({"service": service, "tenants": hosts})
         return {"changed": False, "services": services, "undone": [entry.rut for entry in concerned.values()]}
 
 
-def _made(block: dict[str, t.Any], service: str) -> str:
-    """The run that created a tenant's part in a service."""
-    return str(((block.get("services") or {}).get(service) or {}).get("created_by", ""))
+def _is_of(run: str, block: dict[str, t.Any], service: str) -> bool:
+    """Whether a run made a tenant's part in a service.
+
+    Of a tenant that the run itself registered everything is, also where a failure left in the dark what was made.
+    """
+    seen = (block.get("services") or {}).get(service)
+    return seen is not None and run in (seen.get("created_by"), block.get("registered_by"))

@@ -119,7 +119,7 @@ class Http:
         """
         safe = method in REPEATABLE if repeat is None else repeat
         where = f"{method} {self.base_url}{path}"
-        failures = 0
+        failures = refusals = 0
         waited = 0.0
         while True:
             self._gate.wait()
@@ -131,7 +131,8 @@ class Http:
             except ApiError as exc:
                 failure = exc
             if failure.kind == errors.THROTTLED:  # it was not carried out: no failure, only a pause
-                pause = _retry_after(answer.headers) or self._pause(4)
+                refusals += 1
+                pause = max(_retry_after(answer.headers), self._pause(refusals))
                 waited += pause
                 if waited > self._policy.patience:
                     raise failure

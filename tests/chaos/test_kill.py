@@ -50,6 +50,8 @@ def test_a_run_killed_at_twenty_random_moments_is_completed_by_the_same_command(
     again = smos.run("plan", "--json", "--exit-code")
     assert again.code == 0, again
     assert list((smos.state / "running").iterdir()) == []
+    wanted = {".gitkeep", *(f"{one.rut}.yml" for one in [first, *shops])}
+    assert {name for name in smos.registered() if name not in wanted} == set(), "half-written files are left"
 
 
 def _killed_after(smos: Instance, each: Shop, victim: str, moment: float) -> str:

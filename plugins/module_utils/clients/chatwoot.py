@@ -190,11 +190,7 @@ class ChatwootClient:
 
     def delete_account(self, number: int) -> None:
         """Delete an account with all that it holds; Chatwoot does it in the background. Gone already is as good."""
-        try:
-            self._send("DELETE", f"{PLATFORM}/accounts/{number}", None, self._platform)
-        except ApiError as exc:
-            if exc.kind != errors.MISSING:
-                raise
+        self._gone(f"{PLATFORM}/accounts/{number}")
 
     # --- what an account holds
 
@@ -208,15 +204,37 @@ class ChatwootClient:
         body = {"user_id": user, "role": ADMINISTRATOR}
         self._send("POST", f"{PLATFORM}/accounts/{number}/account_users", body, self._platform, repeat=True)
 
-    def user(self, name: str, email: str) -> int:
-        """Find or make a user by address; his id. The password is random and thrown away: he sets his own by mail."""
+    def user(self, name: str, email: str, tenant: str) -> int:
+        """Find or make a user by address; his id. The password is random and thrown away: he sets his own by mail.
+
+        One that is made bears the tenant as a custom attribute.
+        """
         key = email.lower()
         with self._lock:
             lock = self._user_locks.setdefault(key, threading.Lock())
         with lock:  # two tenants with one owner ask at the same moment
             if key not in self._users:
-                self._users[key] = int(self._find_or_make_user(name, email)["id"])
+                self._users[key] = int(self._find_or_make_user(name, email, {"tenant": tenant})["id"])
             return self._users[key]
+
+    def made_for(self, tenant: str, number: int) -> list[int]:
+        """Users of an account who were made for this tenant and belong to no other account."""
+        found = []
+        for user in self.links(number):
+            try:
+                row = self._get(f"{PLATFORM}/users/{user}", self._platform)
+            except ApiError as exc:
+                if exc.kind in (errors.REFUSED, errors.MISSING):  # not one that we made
+                    continue
+                raise
+            elsewhere = [each for each in row.get("accounts") or [] if int(each["id"]) != number]
+            if (row.get("custom_attributes") or {}).get("tenant") == tenant and not elsewhere:
+                found.append(user)
+        return found
+
+    def delete_user(self, user: int) -> None:
+        """Delete a user. Gone already is as good."""
+        self._gone(f"{PLATFORM}/users/{user}")
 
     def members(self, number: int) -> list[Member]:
         """The users of an account with their addresses, as the operator sees them."""
@@ -248,17 +266,24 @@ class ChatwootClient:
 
     # --- inside
 
-    def _find_or_make_user(self, name: str, email: str) -> Row:
+    def _find_or_make_user(self, name: str, email: str, attributes: t.Mapping[str, str] | None = None) -> Row:
         # Chatwoot gives the existing user of that address, its password unchanged: sending it twice does no harm
         password = strong_password()
         self.http.hide(password)
-        body = {"name": name, "email": email, "password": password}
+        body = {"name": name, "email": email, "password": password, "custom_attributes": dict(attributes or {})}
         row = self._send("POST", f"{PLATFORM}/users", body, self._platform, repeat=True)
         if not isinstance(row, dict) or "id" not in row:
             raise ApiError(
                 "Chatwoot answers without the user's id", errors.INVALID, 200, where=self._where("POST", "/users")
             )
         return row
+
+    def _gone(self, path: str) -> None:
+        try:
+            self._send("DELETE", path, None, self._platform)
+        except ApiError as exc:
+            if exc.kind != errors.MISSING:
+                raise
 
     def _get(self, path: str, headers: t.Mapping[str, str]) -> t.Any:
         return self._send("GET", path, None, headers)

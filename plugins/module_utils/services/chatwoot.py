@@ -486,14 +486,17 @@ class _Builder:
         self.found = replace(self.found, account=wanted)
 
     def _delete(self, _step: Step) -> None:
+        alone = self.client.made_for(self.wish.tenant, self._number)
         self.client.delete_account(self._number)
+        for user in alone:
+            self.client.delete_user(user)
 
     def _operator(self, _step: Step) -> None:
         self.client.link(self._number, self.world.operator)
         self.found = replace(self.found, linked=True)
 
     def _admin(self, _step: Step) -> None:
-        user = self.client.user(self.wish.admin_name, self.wish.admin_email)
+        user = self.client.user(self.wish.admin_name, self.wish.admin_email, self.wish.tenant)
         self.client.link(self._number, user)
         self.result.ref["user_id"] = user
 

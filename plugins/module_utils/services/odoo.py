@@ -95,7 +95,9 @@ def predicted(task: Task) -> bulk.Result:
     if task.error is not None:
         result.fail(_what(task.wish), task.error)
         return result
-    result.created = task.action == "create"
+    # One that comes back from the archive is new to the tenant, too: undoing archives it again
+    came_back = task.wish.state == PRESENT and task.found is not None and not task.found.active
+    result.created = task.action == "create" or came_back
     if task.wish.state != PRESENT and task.found is None:
         result.state = bulk.ABSENT
     if task.found is not None and result.state != bulk.ABSENT:

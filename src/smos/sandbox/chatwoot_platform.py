@@ -98,6 +98,7 @@ def delete_account(call: Call) -> Reply:
     for table in ("member", "inbox", "webhook"):
         call.db.execute(f"DELETE FROM chatwoot_{table} WHERE account_id = ?", (account_id,))
     call.db.execute("DELETE FROM chatwoot_account WHERE id = ?", (account_id,))
+    store.forget_permissions(call.db, "account", account_id)
     return Reply(200)
 
 

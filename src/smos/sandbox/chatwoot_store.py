@@ -239,6 +239,12 @@ def remove_user(db: sqlite3.Connection, user_id: int) -> None:
     """Delete a user and his memberships (Chatwoot does it in a background job; here it is done at once)."""
     db.execute("DELETE FROM chatwoot_member WHERE user_id = ?", (user_id,))
     db.execute("DELETE FROM chatwoot_user WHERE id = ?", (user_id,))
+    forget_permissions(db, "user", user_id)
+
+
+def forget_permissions(db: sqlite3.Connection, kind: str, object_id: int) -> None:
+    """What is gone can be seen by nobody."""
+    db.execute("DELETE FROM chatwoot_permission WHERE kind = ? AND object_id = ?", (kind, object_id))
 
 
 # -- what the answers show ---------------------------------------------------------------------------------------

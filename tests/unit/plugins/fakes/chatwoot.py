@@ -77,6 +77,9 @@ class FakeChatwoot(Wire):
             return 200, self._user(body)
         if request.path.startswith("/platform/api/v1/users/"):
             user = self.users.get(int(request.path.rpartition("/")[2]))
+            if user and request.method == "DELETE":
+                del self.users[user["id"]]
+                return 200, None
             return (200, self._shown_user(user)) if user else (404, {"error": "Resource could not be found"})
         if request.path == "/platform/api/v1/accounts":
             if request.method == "POST":
@@ -131,12 +134,13 @@ class FakeChatwoot(Wire):
     def _user(self, body: Row) -> Row:
         known = next((each for each in self.users.values() if each["email"] == body["email"].lower()), None)
         if known is None:
-            number = len(self.users) + 1
+            number = max(self.users, default=0) + 1
             known = {
                 "id": number,
                 "name": body["name"],
                 "email": body["email"].lower(),
                 "access_token": f"personal-token-{number}",
+                "custom_attributes": body.get("custom_attributes", {}),
             }
             self.users[number] = known
         return self._shown_user(known)

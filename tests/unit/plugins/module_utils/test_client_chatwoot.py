@@ -89,7 +89,7 @@ def test_deleting_what_is_gone_is_as_good(server: FakeChatwoot) -> None:
 
 def test_a_user_is_made_once_whatever_the_case_of_the_address(server: FakeChatwoot) -> None:
     client = server.client()
-    assert client.user("Ana", "ana@example.com") == client.user("Ana", "ANA@example.com")
+    assert client.user("Ana", "ana@example.com", "76086428-5") == client.user("Ana", "ANA@example.com", "76086428-5")
     assert len(server.users) == 1
 
 
@@ -108,7 +108,7 @@ def test_tokens_and_passwords_are_never_in_an_error(server: FakeChatwoot) -> Non
     with pytest.raises(ApiError) as of_operator:
         client.profile()
     with pytest.raises(ApiError) as of_user:
-        client.user("Ana", "ana@example.com")
+        client.user("Ana", "ana@example.com", "76086428-5")
     password = server.log[-1].body["password"]
     shown = f"{of_operator.value} {of_user.value!r} {vars(of_user.value)}"
     assert not [secret for secret in (TOKEN, "personal-token-1", password) if secret in shown]

@@ -343,3 +343,11 @@ class TestUnderFire:
 )
 def test_an_inbox_name_has_no_sign_at_its_ends(name: str, inbox: str) -> None:
     assert service.inbox_name(name) == inbox
+
+
+def test_an_administrator_who_was_made_for_the_tenant_goes_with_the_account(server: FakeChatwoot, notes: Notes) -> None:
+    run(server, notes, *ALL)
+    run(server, notes, *(replace(each, state="absent") for each in (ACME, BETA)))
+    addresses = {user["email"] for user in server.users.values()}
+    assert BETA.admin_email not in addresses
+    assert ACME.admin_email in addresses  # he administers Ceta as well

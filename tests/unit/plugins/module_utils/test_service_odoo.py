@@ -124,7 +124,7 @@ class TestCompanies:
         server.rows("res.company", company_registry="smarteros:76086428-5")[0]["active"] = False
         (result,) = run(server, ACME)
         assert changes([result])[0][0]["after"] == {"active": True}
-        assert not result.created
+        assert result.created  # so that undoing archives it again
         assert server.rows("res.company", company_registry="smarteros:76086428-5")[0]["active"]
 
     @pytest.mark.parametrize(
