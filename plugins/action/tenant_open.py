@@ -10,6 +10,8 @@ from datetime import datetime
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils import clashes, locks
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils.action import LOCKED, RegistryAction, Setting, Stop
 
+LEASE_PER_TENANT_S = 0.5  # leases are renewed between services, and one service of thousands of tenants takes minutes
+
 
 class ActionModule(RegistryAction):
     """Sets the facts smos_run, smos_services, smos_failed and smos_locked (ids that another run is working on)."""
@@ -36,7 +38,8 @@ class ActionModule(RegistryAction):
         """Lock the tenants; gives those that another run holds, with the error that tells of it."""
         slugs = {tenant["id"]: tenant["slug"] for tenant in setting.tenants(args["tenants"], task_vars)}
         store = setting.locks
-        got = store.acquire(list(slugs), run, args["reason"], setting.pid, lease_s=args["lease"], wait_s=args["wait"])
+        lease = max(args["lease"], len(slugs) * LEASE_PER_TENANT_S)
+        got = store.acquire(list(slugs), run, args["reason"], setting.pid, lease_s=lease, wait_s=args["wait"])
         for key, holder in got.taken_over.items():
             self.warn(f"tenant {key}: the lock of run {holder.run} was left behind by {holder.holder}; taken over")
         errors = {key: _refusal(slugs[key], key, holder) for key, holder in got.refused.items()}

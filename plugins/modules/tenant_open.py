@@ -30,7 +30,9 @@ options:
     type: float
     default: 0.0
   lease:
-    description: How long a lock holds without being renewed, in seconds. Every recorded service renews it.
+    description:
+      - How long a lock holds without being renewed, in seconds. Every recorded service renews it.
+      - For many tenants at once it is at least half a second for each.
     type: float
     default: 900.0
 extends_documentation_fragment:

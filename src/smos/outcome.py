@@ -12,6 +12,7 @@ from typing import Any
 from smos import exitcodes
 
 Error = Mapping[str, str]
+LONG = 100_000  # characters; ten thousand tenants are two million
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,7 @@ class Speaker:
     def finish(self, outcome: Outcome, human: Callable[[], None] | None = None) -> int:
         """Say it, and give the exit code. ``human`` prints the result for a person; errors follow on stderr."""
         if self.as_json:
-            json.dump(self.document(outcome), sys.stdout, ensure_ascii=False, indent=2)
-            sys.stdout.write("\n")
+            sys.stdout.write(_as_text(self.document(outcome)) + "\n")
             return outcome.code
         if human is not None:
             human()
@@ -71,6 +71,12 @@ class Speaker:
             "result": dict(outcome.result),
             "errors": [dict(error) for error in outcome.errors],
         }
+
+
+def _as_text(document: Mapping[str, Any]) -> str:
+    """The document as JSON; indented where a person might read it, in one line where that would take long."""
+    text = json.dumps(document, ensure_ascii=False)
+    return text if len(text) > LONG else json.dumps(document, ensure_ascii=False, indent=2)
 
 
 def in_words(error: Error) -> str:
