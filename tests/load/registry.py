@@ -1,7 +1,7 @@
 # Copyright (c) SmarterCL. All rights reserved. See LICENSE.
 """How fast the registry is with many tenants: prints a table of what was measured beside what is aimed at.
 
-    PYTHONPATH=collections:src:tests python tests/load/registry.py [--tenants 10000]
+    python tests/load/registry.py [--tenants 10000]
 
 Everything happens in a temporary folder. Times are wall clock seconds; each row with "process" in it includes the start
 of Python. The exit code is 1 when an aim is missed.
@@ -22,11 +22,13 @@ from typing import NamedTuple
 
 import yaml
 
+PROJECT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(PROJECT / "src"), str(PROJECT / "collections"), str(PROJECT / "tests")]
+
 from ansible_collections.smartercl.smarteros.plugins.module_utils.registry.store import Registry
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils.locks import Locks
 from unit.plugins import registry_samples as samples
 
-PROJECT = Path(__file__).resolve().parents[2]
 TARGET_TENANTS = 10_000
 SOME = 1_000
 

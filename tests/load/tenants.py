@@ -25,10 +25,10 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "src"), str(ROOT / "collections"), str(ROOT / "tests")]
 
-import yaml  # noqa: E402 - found with the lines above, as this file is run by its path
+import yaml
 
-from smos.sandbox import server  # noqa: E402
-from support.instance import TOOLS, ZONE, Instance, Shop, instance, shop  # noqa: E402
+from smos.sandbox import server
+from support.instance import TOOLS, ZONE, Instance, Shop, instance, shop
 
 EMPTY_PLAY = "- hosts: localhost\n  gather_facts: false\n  tasks: []\n"
 CONTROL_PLAY = """
