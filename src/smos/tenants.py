@@ -56,7 +56,8 @@ def found(identifier: str, specs: Path, env: str) -> inventory_cache.Entry:
         ruts = []
     entries = inventory_cache.load_ruts(specs, env, ruts) or inventory_cache.load_some(specs, env, [identifier])
     for entry in entries.values():
-        return entry
+        if entry.lives_here:
+            return entry
     raise failure(
         exitcodes.INVALID,
         f"tenant {identifier}",
