@@ -39,12 +39,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        logger.error("another sandbox serves %s already", home)  # noqa: TRY400
+        logger.error("another sandbox serves %s already", home)  # noqa: TRY400  # the message says it all; no traceback
         return 1
     try:
         listener = listen(options.port)
     except OSError as error:
-        logger.error("cannot listen on port %s: %s", options.port or DEFAULT_PORT, error.strerror)  # noqa: TRY400
+        logger.error("cannot listen on port %s: %s", options.port or DEFAULT_PORT, error.strerror)  # noqa: TRY400  # the message says it all; no traceback
         return 1
     serve(home, listener)
     return 0

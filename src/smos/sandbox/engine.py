@@ -224,7 +224,7 @@ class Engine:
                 reply = operation.handler(call)
         except Exception as error:  # noqa: BLE001 - the sandbox must outlive a mistake in a provider
             # The message may quote the request; the place in the code is what a developer needs.
-            logger.error(  # noqa: TRY400
+            logger.error(  # noqa: TRY400  # the message says it all; no traceback
                 "%s %s: %s\n%s", provider.name, operation.name, type(error).__name__, _where(error)
             )
             reply = provider.fault_reply(500, "internal error of the sandbox, see its server.log")

@@ -164,7 +164,7 @@ def titles(env: Env, model: Model, ids: Iterable[int]) -> dict[int, str]:
 
 def _linked_ids(env: Env, spec: Field, ids: Sequence[int]) -> dict[int, list[int]]:
     """Reading a many2many hides archived records, as Odoo does, unless ``active_test`` is off."""
-    assert spec.link is not None  # noqa: S101
+    assert spec.link is not None  # noqa: S101  # for the type checker: only links come here
     table, own, other = spec.link
     target = MODELS[spec.relation]
     active = "AND t.active = 1" if target.archives and env.context.get("active_test", True) else ""
@@ -319,7 +319,7 @@ def _commands(model: Model, name: str, value: Any) -> list[Any]:
 
 
 def _link(env: Env, spec: Field, record_id: int, commands: Iterable[Sequence[Any]]) -> None:
-    assert spec.link is not None  # noqa: S101
+    assert spec.link is not None  # noqa: S101  # for the type checker: only links come here
     table, own, other = spec.link
     target = MODELS[spec.relation]
     for command in commands:

@@ -56,7 +56,7 @@ class Wire:
     def http(self, **options: t.Any) -> Http:
         """An Http whose requests come here, and which never sleeps."""
         http = Http("http://192.0.2.1", sleep=lambda _seconds: None, **options)
-        http._send = lambda *args: self.send(http, *args)  # type: ignore[method-assign]
+        http._send = lambda *args: self.send(http, *args)  # type: ignore[method-assign]  # the edge that is faked
         return http
 
     def send(

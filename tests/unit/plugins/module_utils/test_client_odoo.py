@@ -101,7 +101,7 @@ def test_a_create_that_never_arrived_is_sent_again(server: FakeOdoo) -> None:
             return 502, "bad gateway"
         return real(request)
 
-    server.handle = handle  # type: ignore[method-assign]
+    server.handle = handle  # type: ignore[method-assign]  # the fake answers otherwise
     client.create_companies([ROW], vat_check=True)
     assert len(server.rows("res.company", company_registry=MARK)) == 1
 
@@ -153,7 +153,7 @@ class TestCheck:
         assert server.client().check()["state"] == "insufficient"
 
     def test_a_server_that_does_not_answer_is_unreachable(self, server: FakeOdoo) -> None:
-        server.handle = lambda request: (503, "down")  # type: ignore[method-assign]
+        server.handle = lambda request: (503, "down")  # type: ignore[method-assign]  # the fake answers otherwise
         assert server.client().check()["state"] == "unreachable"
 
     def test_nothing_is_written(self, server: FakeOdoo) -> None:

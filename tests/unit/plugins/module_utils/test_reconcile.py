@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -29,7 +30,7 @@ STATES = st.dictionaries(st.sampled_from("abcdefgh"), st.integers(0, 3))
         pytest.param({"a": 1}, {"a": 11}, {"same": lambda a, b: a % 10 == b}, {"keep": {"a": 11}}, id="same decides"),
     ],
 )
-def test_a_plan_holds_exactly_the_differences(desired, actual, options, expected):  # type: ignore[no-untyped-def]
+def test_a_plan_holds_exactly_the_differences(desired: Any, actual: Any, options: Any, expected: Any) -> None:
     found = reconcile.plan(desired, actual, **options)
 
     kinds = ("create", "update", "delete", "keep", "conflict")

@@ -254,7 +254,7 @@ def test_a_status_that_cannot_be_written_stops_the_account_before_it_is_made(
     def full(tenant: str, ref: t.Mapping[str, t.Any]) -> None:
         raise service.ApiError("the id could not be written down: no space left")
 
-    notes.remember = full  # type: ignore[method-assign]
+    notes.remember = full  # type: ignore[method-assign]  # the note-taker breaks
     (result,) = run(server, notes, ACME)
     assert (result.state, result.changes, server.of("76086428-5")) == (bulk.FAILED, [], [])
 
@@ -305,7 +305,7 @@ class TestUnderFire:
         for step in range(steps):
             server = FakeChatwoot(lists)
             numbers = itertools.count()
-            server.lose = losing_once(lambda _request, step=step, numbers=numbers: next(numbers) == step)  # type: ignore[misc]
+            server.lose = losing_once(lambda _request, step=step, numbers=numbers: next(numbers) == step)  # type: ignore[misc]  # mypy infers no lambda with defaults
             results = run(server, Notes(), *ALL)
             assert errors_of(results) == ["", "", ""], f"lost answer {step}"
             assert server.counts() == counts, f"lost answer {step}"

@@ -399,7 +399,7 @@ class TestUnderFire:
         for step in range(self.steps()):
             server = FakeOdoo()
             count = iter(range(10_000))
-            server.lose = losing_once(lambda _request, step=step, count=count: next(count) == step)  # type: ignore[misc]
+            server.lose = losing_once(lambda _request, step=step, count=count: next(count) == step)  # type: ignore[misc]  # mypy infers no lambda with defaults
             results = self.both(server)
             assert errors_of(results) == [""] * len(results), f"lost answer {step}"
             assert server.state() == wanted, f"lost answer {step}"

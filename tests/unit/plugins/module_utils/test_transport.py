@@ -123,7 +123,9 @@ def failure(call: Callable[[], Any]) -> ApiError:
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH"])
 @pytest.mark.parametrize("trouble", [reset, (500, {}), (503, {})], ids=["reset", "500", "503"])
-def test_what_may_be_repeated_is_repeated_after_a_pause(make, server, hours, method, trouble):  # type: ignore[no-untyped-def]
+def test_what_may_be_repeated_is_repeated_after_a_pause(
+    make: Any, server: Any, hours: Any, method: Any, trouble: Any
+) -> None:
     server.script = [trouble, trouble]
     assert make().request(method, "/x").body == {"ok": True}
     assert len(server.seen) == 3
@@ -131,33 +133,33 @@ def test_what_may_be_repeated_is_repeated_after_a_pause(make, server, hours, met
     assert 0 < hours.slept[0] < hours.slept[1] <= 1
 
 
-def test_a_post_is_sent_again_when_its_caller_says_that_it_does_no_harm(make, server):  # type: ignore[no-untyped-def]
+def test_a_post_is_sent_again_when_its_caller_says_that_it_does_no_harm(make: Any, server: Any) -> None:
     server.script = [(500, {})]
     assert make().request("POST", "/x", repeat=True).status == 200
     assert len(server.seen) == 2
 
 
 @pytest.mark.parametrize("trouble", [reset, (502, {})], ids=["reset", "502"])
-def test_a_post_whose_fate_is_unknown_is_sent_once(make, server, trouble):  # type: ignore[no-untyped-def]
+def test_a_post_whose_fate_is_unknown_is_sent_once(make: Any, server: Any, trouble: Any) -> None:
     server.script = [trouble]
     assert failure(lambda: make().request("POST", "/x", json={})).kind == errors.UNANSWERED
     assert len(server.seen) == 1
 
 
-def test_an_answer_that_does_not_come_in_time_is_no_answer(make, server):  # type: ignore[no-untyped-def]
+def test_an_answer_that_does_not_come_in_time_is_no_answer(make: Any, server: Any) -> None:
     server.script = [lambda handler: time.sleep(0.4)]
     error = failure(lambda: make(read=0.1).request("POST", "/x", json={}))
     assert (error.kind, error.message) == (errors.UNANSWERED, "no answer within 0.1 s")
 
 
-def test_trouble_that_stays_is_told_after_the_last_attempt(make, server):  # type: ignore[no-untyped-def]
+def test_trouble_that_stays_is_told_after_the_last_attempt(make: Any, server: Any) -> None:
     server.script = [(500, {"message": "boom"})] * 9
     error = failure(lambda: make(attempts=3).request("GET", "/x"))
     assert (error.kind, error.status, len(server.seen)) == (errors.SERVER, 500, 3)
     assert "boom" in error.message
 
 
-def test_a_refused_connection_is_unreachable_for_a_post_too(make, hours):  # type: ignore[no-untyped-def]
+def test_a_refused_connection_is_unreachable_for_a_post_too(make: Any, hours: Any) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -167,26 +169,26 @@ def test_a_refused_connection_is_unreachable_for_a_post_too(make, hours):  # typ
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_a_rate_limit_is_waited_for_as_long_as_it_says(make, server, hours, method):  # type: ignore[no-untyped-def]
+def test_a_rate_limit_is_waited_for_as_long_as_it_says(make: Any, server: Any, hours: Any, method: Any) -> None:
     server.script = [(429, {}, {"Retry-After": "7"}), (429, {}, {"Retry-After": "3"})]
     assert make(attempts=1).request(method, "/x").status == 200
     assert hours.slept == [7.0, 3.0]
 
 
-def test_a_rate_limit_may_name_a_date(make, server, hours):  # type: ignore[no-untyped-def]
+def test_a_rate_limit_may_name_a_date(make: Any, server: Any, hours: Any) -> None:
     server.script = [(429, {}, {"Retry-After": email.utils.formatdate(time.time() + 20, usegmt=True)})]
     make().request("GET", "/x")
     assert hours.slept == [pytest.approx(20, abs=2)]
 
 
-def test_a_rate_limit_beyond_our_patience_is_an_error(make, server, hours):  # type: ignore[no-untyped-def]
+def test_a_rate_limit_beyond_our_patience_is_an_error(make: Any, server: Any, hours: Any) -> None:
     server.script = [(429, {}, {"Retry-After": "100"})] * 9
     error = failure(lambda: make(patience=250.0).request("GET", "/x"))
     assert error.kind == errors.THROTTLED
     assert sum(hours.slept) == 200
 
 
-def test_a_used_up_window_holds_back_every_thread(make, server, hours):  # type: ignore[no-untyped-def]
+def test_a_used_up_window_holds_back_every_thread(make: Any, server: Any, hours: Any) -> None:
     client = make()
     server.script = [(200, {}, {"Ratelimit": '"default";r=0;t=11'})]
     client.request("GET", "/x")
@@ -197,20 +199,20 @@ def test_a_used_up_window_holds_back_every_thread(make, server, hours):  # type:
     assert hours.slept == [11.0]
 
 
-def test_create_takes_what_it_finds_when_the_answer_was_lost(make, server):  # type: ignore[no-untyped-def]
+def test_create_takes_what_it_finds_when_the_answer_was_lost(make: Any, server: Any) -> None:
     server.script = [reset]
     assert make().create("/things", {"name": "a"}, find=lambda: {"id": 7}) == {"id": 7}
     assert [seen[0] for seen in server.seen] == ["POST"]
 
 
-def test_create_sends_again_only_when_nothing_is_found(make, server):  # type: ignore[no-untyped-def]
+def test_create_sends_again_only_when_nothing_is_found(make: Any, server: Any) -> None:
     looked = []
     server.script = [reset, (201, {"id": 8})]
     assert make().create("/things", {"name": "a"}, find=lambda: looked.append(1)) == {"id": 8}
     assert (len(looked), len(server.seen)) == (1, 2)
 
 
-def test_create_does_not_look_when_the_provider_said_no(make, server):  # type: ignore[no-untyped-def]
+def test_create_does_not_look_when_the_provider_said_no(make: Any, server: Any) -> None:
     server.script = [(409, {"message": "taken"})]
     error = failure(lambda: make().create("/things", {}, find=lambda: pytest.fail("nothing to look for")))
     assert error.kind == errors.CONFLICT
@@ -226,45 +228,45 @@ def test_create_does_not_look_when_the_provider_said_no(make, server):  # type: 
         (409, errors.CONFLICT),
     ],
 )
-def test_a_refusal_has_its_kind_and_is_not_repeated(make, server, status, kind):  # type: ignore[no-untyped-def]
+def test_a_refusal_has_its_kind_and_is_not_repeated(make: Any, server: Any, status: Any, kind: Any) -> None:
     server.script = [(status, {"message": "no"})]
     error = failure(lambda: make().request("GET", "/x", params={"q": "1"}))
     assert (error.kind, error.status, len(server.seen)) == (kind, status, 1)
     assert error.where == f"GET {server.url}/x"
 
 
-def test_secrets_are_cut_out_of_what_a_provider_says(make, server):  # type: ignore[no-untyped-def]
+def test_secrets_are_cut_out_of_what_a_provider_says(make: Any, server: Any) -> None:
     server.script = [(400, {"message": f"bad header Bearer {TOKEN}\nsecond line"})]
     error = failure(lambda: make().request("GET", "/x"))
     assert TOKEN not in f"{error} {error.as_dict('x')}"
     assert "bad header Bearer ***" in error.message
 
 
-def test_a_page_instead_of_json_is_an_error_that_shows_its_beginning(make, server):  # type: ignore[no-untyped-def]
+def test_a_page_instead_of_json_is_an_error_that_shows_its_beginning(make: Any, server: Any) -> None:
     server.script = [(200, b"<html>starting up</html>", {"Content-Type": "text/html"})]
     error = failure(lambda: make().request("GET", "/x"))
     assert error.message == "expected JSON, got text/html: <html>starting up</html>"
 
 
-def test_an_empty_answer_is_no_body(make, server):  # type: ignore[no-untyped-def]
+def test_an_empty_answer_is_no_body(make: Any, server: Any) -> None:
     server.script = [(204, b"")]
     assert make().request("DELETE", "/x").body is None
 
 
-def test_an_answer_that_is_too_large_is_not_read_to_its_end(make, server, monkeypatch):  # type: ignore[no-untyped-def]
+def test_an_answer_that_is_too_large_is_not_read_to_its_end(make: Any, server: Any, monkeypatch: Any) -> None:
     monkeypatch.setattr(transport, "MAX_BODY", 1000)
     server.script = [(200, b" " * 400_000)]
     assert "larger than 1000 bytes" in failure(lambda: make().request("GET", "/x")).message
 
 
-def test_a_redirect_is_refused_and_the_token_does_not_travel(make, server):  # type: ignore[no-untyped-def]
+def test_a_redirect_is_refused_and_the_token_does_not_travel(make: Any, server: Any) -> None:
     server.script = [(302, b"", {"Location": f"{server.url}/elsewhere"})]
     error = failure(lambda: make().request("GET", "/x"))
     assert (error.kind, error.status) == (errors.INVALID, 302)
     assert [seen[1] for seen in server.seen] == ["/x"]
 
 
-def test_a_netrc_file_never_replaces_our_token(make, server, monkeypatch, tmp_path: Path):  # type: ignore[no-untyped-def]
+def test_a_netrc_file_never_replaces_our_token(make: Any, server: Any, monkeypatch: Any, tmp_path: Path) -> None:
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login somebody password else\n")
     monkeypatch.setenv("NETRC", str(netrc))
@@ -278,7 +280,7 @@ def test_an_address_must_be_a_plain_one(url: str) -> None:
     assert "pass@" not in f"{error} {error.where}"
 
 
-def test_every_attempt_is_counted(make, server):  # type: ignore[no-untyped-def]
+def test_every_attempt_is_counted(make: Any, server: Any) -> None:
     server.script = [(500, {})]
     client = make()
     client.request("GET", "/x")

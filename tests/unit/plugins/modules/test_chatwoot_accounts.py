@@ -113,11 +113,11 @@ def test_a_run_that_died_before_it_could_write_the_id_left_a_trace(
             raise Killed
         return answer
 
-    server.handle = handle  # type: ignore[method-assign]
+    server.handle = handle  # type: ignore[method-assign]  # the fake answers otherwise
     with pytest.raises(Killed):
         run(ACME)
     assert status(registry, "76086428-5")["ref"] == {"creating_after": 2}
-    server.handle = real  # type: ignore[method-assign]
+    server.handle = real  # type: ignore[method-assign]  # the fake answers otherwise
     (row,) = run(ACME)["results"]
     assert (row["state"], row.get("created", False), len(server.of("76086428-5"))) == ("ready", False, 1)
 

@@ -94,6 +94,6 @@ def test_a_token_stays_out_of_the_output_even_when_a_provider_repeats_it(tmp_pat
         done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
         server.shutdown()
     said = done.stdout + done.stderr
-    assert [TOKEN in str(heard) for heard in server.heard] == [True, True], said  # type: ignore[attr-defined]
+    assert [TOKEN in str(heard) for heard in server.heard] == [True, True], said  # type: ignore[attr-defined]  # the test's own attribute
     assert said.count("I heard") >= 2, said
     assert TOKEN not in said
