@@ -237,8 +237,12 @@ class Http:
         except requests.RequestException as exc:
             raise self._no_answer(exc, where) from None
         if 300 <= response.status_code < 400:
-            raise ApiError(f"HTTP {response.status_code}: the address answers with a redirect", errors.INVALID,
-                           response.status_code, where=where)  # fmt: skip
+            raise ApiError(
+                f"HTTP {response.status_code}: the address answers with a redirect",
+                errors.INVALID,
+                response.status_code,
+                where=where,
+            )
         self._mind_limit(response.headers)
         return Answer(response.status_code, response.headers, self._parsed(raw, response, where))
 
@@ -264,8 +268,9 @@ class Http:
             if response.status_code >= 400:
                 return text
             kind = response.headers.get("Content-Type", "no content type")
-            raise ApiError(f"expected JSON, got {kind}: {self.shown(text)}", errors.INVALID, response.status_code,
-                           where=where) from None  # fmt: skip
+            raise ApiError(
+                f"expected JSON, got {kind}: {self.shown(text)}", errors.INVALID, response.status_code, where=where
+            ) from None
 
     def _no_answer(self, exc: requests.RequestException, where: str) -> ApiError:
         if isinstance(exc, requests.exceptions.SSLError):

@@ -47,12 +47,17 @@ def _mind_the_command() -> None:
     """A run must not outlive the `smos` that started it: nobody would hear of what it does."""
     command = os.environ.get("SMOS_PID", "")
     if command.isdigit() and not lifeline.lives(int(command)):
-        raise Stop(FAILED, [{
-            "what": "the run",
-            "where": "",
-            "why": "the command that started it is gone",
-            "next": "Run the same command again: it goes on from here",
-        }])  # fmt: skip
+        raise Stop(
+            FAILED,
+            [
+                {
+                    "what": "the run",
+                    "where": "",
+                    "why": "the command that started it is gone",
+                    "next": "Run the same command again: it goes on from here",
+                }
+            ],
+        )
 
 
 def told(error: t.Mapping[str, str]) -> str:

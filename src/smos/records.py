@@ -35,16 +35,19 @@ class Records:
 
     def begin(self, run: str, command: str, env: str, arguments: list[str]) -> None:
         """Write the record of a run that starts; it says `running` until it is ended."""
-        self._write(run, {
-            "run": run,
-            "command": command,
-            "env": env,
-            "arguments": self.redactor.arguments(arguments),
-            "who": f"{_user()}@{socket.gethostname()}",
-            "pid": os.getpid(),
-            "started_at": _now(),
-            "state": "running",
-        })  # fmt: skip
+        self._write(
+            run,
+            {
+                "run": run,
+                "command": command,
+                "env": env,
+                "arguments": self.redactor.arguments(arguments),
+                "who": f"{_user()}@{socket.gethostname()}",
+                "pid": os.getpid(),
+                "started_at": _now(),
+                "state": "running",
+            },
+        )
 
     def end(self, run: str, document: Mapping[str, Any], changes: list[dict[str, Any]], state: str) -> None:
         """Complete the record with what the run came to."""

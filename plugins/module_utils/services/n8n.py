@@ -25,9 +25,15 @@ BEHAVIOUR = ("disabled", "onError", "continueOnFail", "executeOnce", "alwaysOutp
 COMPARED = ("type", "typeVersion", "parameters", "webhookId")
 # Settings that every supported version takes; others that n8n reports would be refused by 1.x
 KNOWN_SETTINGS = (
-    "saveExecutionProgress", "saveManualExecutions", "saveDataErrorExecution", "saveDataSuccessExecution",
-    "executionTimeout", "errorWorkflow", "timezone", "executionOrder",
-)  # fmt: skip
+    "saveExecutionProgress",
+    "saveManualExecutions",
+    "saveDataErrorExecution",
+    "saveDataSuccessExecution",
+    "executionTimeout",
+    "errorWorkflow",
+    "timezone",
+    "executionOrder",
+)
 
 
 @dataclass(frozen=True)
@@ -259,11 +265,14 @@ def _updated(wish: Wish, goal: Goal, found: Workflow) -> Step:
     what = f"workflow {wish.name}"
     change = Change("update", what, {key: was[key] for key in differs}, {key: now[key] for key in differs})
     return Step(
-        wish.name, wish, found, change,
+        wish.name,
+        wish,
+        found,
+        change,
         active=goal.active if "active" in differs else None,
         content=bool({"name", "nodes", "connections", "settings"} & set(differs)),
         tags="tags" in differs,
-    )  # fmt: skip
+    )
 
 
 def _is_as_wished(wish: Wish, goal: Goal, found: Workflow) -> bool:

@@ -79,7 +79,7 @@ ROWS = [
      "dashboards.system-health.service", "service"),
     ("a firewall that shuts SSH out", "infra/network.yml", "{port: 22,", "{port: 2222,", "open:", "firewall.open", "SSH"),
     ("two decisions of one number", "decision-tree.yml", "ADR-002", "ADR-001", "", "decisions[1].id", "once"),
-]  # fmt: skip
+]  # a table, easier to compare in rows  # fmt: skip
 
 
 def test_the_committed_specs_are_sound(root: Path) -> None:

@@ -27,7 +27,7 @@ class TestMerged:
         assert found["limits"] == {"users": 5, "bots": 2, "workflows": 10, "storage_gb": 5}
         assert found["locale"] == {
             "timezone": "America/Santiago", "currency": "CLP", "language": "es", "country": "CL"
-        }  # fmt: skip
+        }  # a table, easier to compare in rows  # fmt: skip
         assert found["services"] == {name: {"enabled": True} for name in ("odoo", "chatwoot", "n8n", "cloudflare")}
         assert list(found["services"]) == ["odoo", "chatwoot", "n8n", "cloudflare"]
         assert (found["phase"], found["status"]) == ("pending", {})
@@ -58,7 +58,7 @@ class TestMerged:
 
     def test_empty_optional_keys_are_as_absent_ones(self, specs: Specs) -> None:
         optional = ("custom_domain", "template", "industry", "region", "owner", "services", "features", "limits", "locale",
-                    "branding", "created_at", "environments")  # fmt: skip
+                    "branding", "created_at", "environments")  # a table, easier to compare in rows  # fmt: skip
         document = tenant(**dict.fromkeys(optional))
         assert judge_tenant(document, specs, "sandbox") == []
         assert merged(document, specs, "sandbox") == merged(tenant(), specs, "sandbox")

@@ -54,7 +54,7 @@ def test_any_text_is_read_or_refused_with_a_printable_reason(text: str) -> None:
         "012.345.678-5",
         "0012345678-5",
     ],
-)  # fmt: skip
+)  # a table, easier to compare in rows  # fmt: skip
 def test_usual_spellings_give_one_canonical_form(text: str) -> None:
     assert rut.parse(text).canonical == "12345678-5"
     assert rut.parse(text).pretty == "12.345.678-5"

@@ -15,7 +15,7 @@ from ansible_collections.smartercl.smarteros.plugins.module_utils.services impor
 ZONE = "example.com"
 ACME, OTHER = "76086428-5", "96790240-3"
 CONTENTS = {"A": ("192.0.2.1", "192.0.2.2"), "AAAA": ("2001:db8::1", "2001:db8::2"), "TXT": ("one", "two"),
-            "CNAME": ("app.example.com", "old.example.com")}  # fmt: skip
+            "CNAME": ("app.example.com", "old.example.com")}  # a table, easier to compare in rows  # fmt: skip
 
 
 def item(name: str = "acme", kind: str = "CNAME", tenant: str = ACME, **more: Any) -> dict[str, Any]:
@@ -69,7 +69,7 @@ def told(todo: service.Todo) -> list[str]:
         pytest.param([item()], [has(), has(name="old", ident="2", owner=None)], True, [], id="prune spares what is not ours"),
         pytest.param([item()], [has(), has(kind="TXT", ident="2", owner=None)], False, [], id="a text beside is no rival"),
     ],
-)  # fmt: skip
+)  # a table, easier to compare in rows  # fmt: skip
 def test_a_plan_holds_what_is_needed_and_no_more(
     items: list[dict[str, Any]], records: list[Record], prune: bool, expected: list[str]
 ) -> None:
@@ -121,14 +121,14 @@ NAMES, OWNERS = ("a", "b"), (None, ACME, OTHER)
 RECORD = st.builds(
     lambda name, kind, which, owner, proxied: has(name, kind, owner, content=CONTENTS[kind][which], proxied=proxied and kind != "TXT"),
     st.sampled_from(NAMES), st.sampled_from(sorted(CONTENTS)), st.sampled_from((0, 1)), st.sampled_from(OWNERS), st.booleans(),
-)  # fmt: skip
+)  # a table, easier to compare in rows  # fmt: skip
 ITEM = st.builds(
     lambda name, kind, which, tenant, proxied, state: item(
         name, kind, tenant, content=CONTENTS[kind][which], proxied=proxied, state=state
     ),
     st.sampled_from(NAMES), st.sampled_from(sorted(CONTENTS)), st.sampled_from((0, 1)), st.sampled_from(OWNERS[1:]),
     st.booleans(), st.sampled_from(("present", "present", "absent")),
-)  # fmt: skip
+)  # a table, easier to compare in rows  # fmt: skip
 
 
 def zone_of(records: list[Record]) -> list[Record]:

@@ -120,7 +120,7 @@ def test_nodes_that_wait_for_a_credential_may_be_switched_on() -> None:
     on = replace(workflow, nodes=[
         {**node, "disabled": False, "credentials": {"odooApi": {"id": "1"}}} if node.get("disabled") else node
         for node in workflow.nodes
-    ])  # fmt: skip
+    ])  # a table, easier to compare in rows  # fmt: skip
     assert [node["name"] for node in workflow.nodes if node.get("disabled")] == [
         "Find the company",
         "Create the contact",
@@ -234,7 +234,7 @@ TWISTS = st.sampled_from([*SAME.values(), *(twist for twist, _ in DIFFERENT.valu
 WORKFLOW = st.builds(
     lambda tenant, name, twist: twist(made(tenant, name)) if name == "shopify-orders" else made(tenant, name),
     st.sampled_from((ACME, OTHER)), st.sampled_from(sorted(TEMPLATES)), TWISTS,
-)  # fmt: skip
+)  # a table, easier to compare in rows  # fmt: skip
 ITEMS = st.lists(
     st.builds(
         lambda tenant, state, names, active: item(tenant, state, tuple(sorted(names)), active=active),
@@ -242,7 +242,7 @@ ITEMS = st.lists(
         st.sets(st.sampled_from(sorted(TEMPLATES))), st.booleans(),
     ),
     unique_by=lambda each: each["tenant"],
-)  # fmt: skip
+)  # a table, easier to compare in rows  # fmt: skip
 
 
 @given(items=ITEMS, workflows=st.lists(WORKFLOW, max_size=5))

@@ -42,7 +42,7 @@ CASES = {
     "one line": ("{spec: {a: 1}, status: {x: 1}} # c\n", "{spec: {a: 1}, status: {sandbox: {phase: active}}} # c\n"),
     "one line without the block": ('{"spec": {"a": 1}}\n', '{"spec": {"a": 1}, status: {sandbox: {phase: active}}}\n'),
     "one line, a comma at the end": ("{spec: {a: 1},}\n", "{spec: {a: 1},status: {sandbox: {phase: active}}}\n"),
-}  # fmt: skip
+}  # a table, easier to compare in rows  # fmt: skip
 
 
 @pytest.mark.parametrize(("before", "after"), CASES.values(), ids=CASES.keys())
