@@ -61,14 +61,6 @@ def plan(
     return result
 
 
-def outcome(actual: t.Mapping[str, Item], todo: Plan[Item]) -> dict[str, Item]:
-    """The actual state once the plan has been carried out."""
-    after = {key: item for key, item in actual.items() if key not in todo.delete}
-    after.update({key: wish for key, (_before, wish) in todo.update.items()})
-    after.update(todo.create)
-    return after
-
-
 def run_all(work: t.Mapping[str, t.Callable[[], Result]], concurrency: int) -> dict[str, Result | ApiError]:
     """Carry out the work of every key, at most ``concurrency`` at once; an ApiError fails its own key only."""
     if not work:

@@ -15,6 +15,14 @@ from ansible_collections.smartercl.smarteros.plugins.module_utils.errors import 
 STATES = st.dictionaries(st.sampled_from("abcdefgh"), st.integers(0, 3))
 
 
+def outcome(actual: dict[str, Any], todo: reconcile.Plan[Any]) -> dict[str, Any]:
+    """The actual state once the plan has been carried out."""
+    after = {key: item for key, item in actual.items() if key not in todo.delete}
+    after.update({key: wish for key, (_before, wish) in todo.update.items()})
+    after.update(todo.create)
+    return after
+
+
 @pytest.mark.parametrize(
     ("desired", "actual", "options", "expected"),
     [
@@ -42,7 +50,7 @@ def test_a_plan_holds_exactly_the_differences(desired: Any, actual: Any, options
 def test_applying_a_plan_reaches_the_desired_state_and_a_second_plan_is_empty(
     desired: dict[str, int], actual: dict[str, int], purge: bool
 ) -> None:
-    after = reconcile.outcome(actual, reconcile.plan(desired, actual, purge=purge))
+    after = outcome(actual, reconcile.plan(desired, actual, purge=purge))
 
     assert after == (desired if purge else {**actual, **desired})
     assert not reconcile.plan(desired, after, purge=purge).changed
@@ -56,7 +64,7 @@ def test_what_is_not_ours_is_never_changed_or_deleted(
     wished = {key: (key, value) for key, value in desired.items()}
     found = reconcile.plan(wished, held, ours=lambda item: item[0] not in foreign, purge=True)
 
-    after = reconcile.outcome(held, found)
+    after = outcome(held, found)
     assert {key: after.get(key) for key in foreign & set(held)} == {key: held[key] for key in foreign & set(held)}
     assert set(found.conflict) == foreign & set(held) & set(wished)
 
