@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
+from urllib.parse import unquote
 
 _SECRET_NAME = re.compile(
     r"(token|secret|passw|api_?key|access_?key|private_?key|credential|encryption_?key)", re.IGNORECASE
 )
+_IN_ADDRESS = re.compile(r"://[^/\s:@]*:([^/\s@]+)@")
 _SHORTEST = 6  # shorter values would turn ordinary words into stars
 STARS = "***"
 
@@ -18,7 +20,9 @@ class Redactor:
 
     def __init__(self, environment: Mapping[str, str], extra: Iterable[str] = ()) -> None:
         named = (value for name, value in environment.items() if _SECRET_NAME.search(name))
-        found = {value for value in (*named, *extra) if len(value) >= _SHORTEST and not value.startswith("/")}
+        passwords = (found[1] for value in environment.values() for found in _IN_ADDRESS.finditer(value))
+        every = (form for value in (*named, *passwords, *extra) for form in _forms(value))
+        found = {form for form in every if len(form) >= _SHORTEST and not form.startswith("/")}
         longest_first = sorted(found, key=len, reverse=True)
         self._pattern = re.compile("|".join(map(re.escape, longest_first))) if found else None
 
@@ -43,6 +47,11 @@ class Redactor:
     @staticmethod
     def _assignment(found: re.Match[str]) -> str:
         return f"{found[1]}={STARS}" if is_secret(found[1]) else found[0]
+
+
+def _forms(secret: str) -> tuple[str, ...]:
+    """How a secret may turn up: as it is, without what came along when it was copied, and decoded from an address."""
+    return secret, secret.strip().strip("\"'"), unquote(secret)
 
 
 def is_secret(name: str) -> bool:

@@ -38,3 +38,13 @@ def test_arguments_hide_assignments_whose_name_says_so() -> None:
 def test_a_secret_within_a_longer_secret_leaves_nothing_behind() -> None:
     redactor = Redactor({"A_TOKEN": "abcdef", "B_TOKEN": "abcdef-and-more"})
     assert redactor.text("abcdef-and-more") == "***"
+
+
+def test_a_secret_is_found_without_the_white_space_and_quotes_that_were_copied_with_it() -> None:
+    redactor = Redactor({"A_TOKEN": " 'abc-defg-1'\n"})
+    assert redactor.text("refused: abc-defg-1") == "refused: ***"
+
+
+def test_a_password_in_an_address_is_a_secret_whatever_the_name_of_the_variable() -> None:
+    redactor = Redactor({"DATABASE_URL": "postgresql://smos:pass%2Fword@db.example.com/x"})
+    assert redactor.text("pass%2Fword, pass/word at db.example.com") == "***, *** at db.example.com"
