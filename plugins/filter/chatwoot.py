@@ -5,24 +5,27 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.smartercl.smarteros.plugins.module_utils.lifecycle import state_of
+
 # Chatwoot names languages without a country, but for these
 _REGIONAL = frozenset({"pt_BR", "zh_CN", "zh_TW"})
+_NUMBER = ("phone_number", "phone_number_id", "business_account_id")
 
 
-def accounts(tenants: t.Iterable[t.Mapping[str, t.Any]], state: str = "present") -> list[dict[str, t.Any]]:
+def accounts(tenants: t.Iterable[t.Mapping[str, t.Any]], state: str = "") -> list[dict[str, t.Any]]:
     """One account per tenant, as items of the module ``chatwoot_accounts``.
 
-    ``tenants`` are merged tenants. One without the service is left out; for ``absent`` everyone is listed,
-    because the service may have been on before.
+    ``tenants`` are merged tenants; ``state`` is what the play asks for, or empty to go by what each tenant shall be.
     """
-    return [
-        _account(tenant, state) for tenant in tenants if state == "absent" or tenant["services"]["chatwoot"]["enabled"]
-    ]
+    states = ((tenant, state_of(tenant, "chatwoot", state)) for tenant in tenants)
+    return [_account(tenant, wanted) for tenant, wanted in states if wanted]
 
 
 def _account(tenant: t.Mapping[str, t.Any], state: str) -> dict[str, t.Any]:
     language, owner = tenant["locale"]["language"], tenant["owner"]
     known = ((tenant["status"].get("services") or {}).get("chatwoot") or {}).get("ref") or {}
+    number = tenant.get("whatsapp") or {}
+    wants_number = bool(number) and bool((tenant.get("features") or {}).get("whatsapp_inbox"))
     return {
         "tenant": tenant["id"],
         "name": tenant["name"],
@@ -34,6 +37,9 @@ def _account(tenant: t.Mapping[str, t.Any], state: str) -> dict[str, t.Any]:
         "website_url": f"https://{tenant.get('custom_domain') or tenant['domain']}",
         "account_id": known.get("account_id"),
         "creating_after": known.get("creating_after"),
+        "users": (tenant.get("limits") or {}).get("users"),
+        "agents": known.get("agents"),
+        "whatsapp": {key: number[key] for key in _NUMBER} if wants_number else None,
         "state": state,
     }
 

@@ -5,27 +5,55 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.smartercl.smarteros.plugins.module_utils.lifecycle import ABSENT, OUT, SUSPENDED, state_of
+
+_SERVED = frozenset({"ready", "suspended"})  # states in which Vercel answers for a tenant, also with its redirect
+
 
 def dns_records(
-    tenants: t.Iterable[t.Mapping[str, t.Any]], zone: str, app_host: str, proxied: bool = True, state: str = "present"
+    tenants: t.Iterable[t.Mapping[str, t.Any]],
+    zone: str,
+    app_host: str,
+    proxied: bool = True,
+    state: str = "",
+    suspension_target: str = "",
 ) -> list[dict[str, t.Any]]:
     """One CNAME ``<slug>.<zone>`` per tenant, as items of the module of the same name.
 
-    ``tenants`` are merged tenants. One without the service gets no record; for ``absent`` everyone is listed,
-    because the service may have been on before. A custom domain lies outside the zone and is not served here.
+    ``tenants`` are merged tenants; ``state`` is what the play asks for instead of what their specs say. While a tenant is
+    suspended, its record stays where Vercel shows the way to the suspension page, and leads to ``suspension_target`` (a
+    host name, ``suspended.<zone>`` unless told) where it has no Vercel. A deleted tenant has no record, nor has one
+    whose service was switched off: no data is lost by it. A custom domain lies outside the zone and is not served here.
     """
-    return [
-        {
-            "tenant": tenant["id"],
-            "type": "CNAME",
-            "name": f"{tenant['slug']}.{zone}",
-            "content": app_host,
-            "proxied": bool(proxied),
-            "state": state,
-        }
-        for tenant in tenants
-        if state == "absent" or tenant["services"]["cloudflare"]["enabled"]
-    ]
+    items = []
+    for tenant in tenants:
+        wanted = _state(tenant, state)
+        if wanted == OUT:
+            continue
+        elsewhere = wanted == SUSPENDED and not _served(tenant)
+        items.append(
+            {
+                "tenant": tenant["id"],
+                "type": "CNAME",
+                "name": f"{tenant['slug']}.{zone}",
+                "content": (suspension_target or f"suspended.{zone}") if elsewhere else app_host,
+                "proxied": bool(proxied),
+                "state": wanted,
+            }
+        )
+    return items
+
+
+def _state(tenant: t.Mapping[str, t.Any], override: str) -> str:
+    wanted = state_of(tenant, "cloudflare", override, deleted=ABSENT)
+    off = not tenant["services"]["cloudflare"]["enabled"]
+    return ABSENT if wanted == SUSPENDED and off else wanted
+
+
+def _served(tenant: t.Mapping[str, t.Any]) -> bool:
+    """Whether Vercel shows a suspended tenant's visitors the way: it is on, and really made."""
+    seen = ((tenant.get("status") or {}).get("services") or {}).get("vercel") or {}
+    return bool((tenant["services"].get("vercel") or {}).get("enabled")) and seen.get("state") in _SERVED
 
 
 class FilterModule:

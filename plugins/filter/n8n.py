@@ -5,19 +5,22 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.smartercl.smarteros.plugins.module_utils.lifecycle import state_of
+
 
 def workflows(
     tenants: t.Iterable[t.Mapping[str, t.Any]],
     templates: t.Sequence[str],
     odoo_url: str = "",
     chatwoot_url: str = "",
-    state: str = "present",
+    state: str = "",
 ) -> list[dict[str, t.Any]]:
     """One entry per tenant, as items of the module of the same name.
 
-    ``tenants`` are merged tenants. One without the service is left out; for ``absent`` everyone is listed,
-    because the service may have been on before.
+    ``tenants`` are merged tenants. ``state`` overrides what follows from where a tenant is in its life. Workflows
+    are kept, switched off, while a deleted tenant's data are kept.
     """
+    states = ((tenant, state_of(tenant, "n8n", state)) for tenant in tenants)
     return [
         {
             "tenant": tenant["id"],
@@ -25,10 +28,11 @@ def workflows(
             "name": tenant["name"],
             "templates": list(templates),
             "values": _values(tenant, odoo_url, chatwoot_url),
-            "state": state,
+            "limit": (tenant.get("limits") or {}).get("workflows"),
+            "state": wanted,
         }
-        for tenant in tenants
-        if state == "absent" or tenant["services"]["n8n"]["enabled"]
+        for tenant, wanted in states
+        if wanted
     ]
 
 

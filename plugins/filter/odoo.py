@@ -5,14 +5,16 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.smartercl.smarteros.plugins.module_utils.lifecycle import PRESENT, state_of
+
 Tenants = t.Iterable[t.Mapping[str, t.Any]]
 
 
-def companies(tenants: Tenants, state: str = "present") -> list[dict[str, t.Any]]:
+def companies(tenants: Tenants, state: str = "") -> list[dict[str, t.Any]]:
     """One company per tenant, as items of the module ``odoo_companies``.
 
-    ``tenants`` are merged tenants. One without the service is left out; for ``absent`` everyone is listed,
-    because the service may have been on before.
+    ``tenants`` are merged tenants. Where each is in its life decides its state, unless ``state`` is given; one that
+    neither has the service nor had it is left out.
     """
     return [
         {
@@ -23,14 +25,18 @@ def companies(tenants: Tenants, state: str = "present") -> list[dict[str, t.Any]
             "country": tenant["locale"]["country"],
             "currency": tenant["locale"]["currency"],
             "email": tenant["owner"]["email"],
-            "state": state,
+            "state": wanted,
         }
-        for tenant in _with_service(tenants, state)
+        for tenant, wanted in _wanted(tenants, state)
     ]
 
 
-def users(tenants: Tenants, state: str = "present") -> list[dict[str, t.Any]]:
-    """One administrator per tenant, its owner, as items of the module ``odoo_users``."""
+def users(tenants: Tenants, state: str = "", part: str = "") -> list[dict[str, t.Any]]:
+    """One administrator per tenant, its owner, as items of the module ``odoo_users``.
+
+    ``part``: only those who are ``leaving`` (suspended, absent), which goes before their companies, or ``staying``,
+    which comes after them; all when it is empty.
+    """
     return [
         {
             "tenant": tenant["id"],
@@ -39,14 +45,17 @@ def users(tenants: Tenants, state: str = "present") -> list[dict[str, t.Any]]:
             "email": tenant["owner"]["email"],
             "lang": _language(tenant["locale"]),
             "tz": tenant["locale"]["timezone"],
-            "state": state,
+            "limit": (tenant.get("limits") or {}).get("users"),
+            "state": wanted,
         }
-        for tenant in _with_service(tenants, state)
+        for tenant, wanted in _wanted(tenants, state)
+        if part in ("", "staying" if wanted == PRESENT else "leaving")
     ]
 
 
-def _with_service(tenants: Tenants, state: str) -> list[t.Mapping[str, t.Any]]:
-    return [tenant for tenant in tenants if state == "absent" or tenant["services"]["odoo"]["enabled"]]
+def _wanted(tenants: Tenants, state: str) -> list[tuple[t.Mapping[str, t.Any], str]]:
+    found = [(tenant, state_of(tenant, "odoo", state)) for tenant in tenants]
+    return [(tenant, wanted) for tenant, wanted in found if wanted]
 
 
 def _language(locale: t.Mapping[str, str]) -> str:

@@ -7,7 +7,8 @@ DOCUMENTATION = r"""
 module: chatwoot_accounts
 short_description: Bring the accounts of tenants in Chatwoot to what is wished
 description:
-  - Takes the accounts of many tenants at once, each with an administrator and a website inbox, and sends only what differs.
+  - Takes the accounts of many tenants at once, each with an administrator, a website inbox and perhaps a
+    WhatsApp inbox, and sends only what differs.
   - A tenant's account bears the tenant's RUT in its custom attributes; an account that bears another, or that was not made
     with this platform token, is never touched.
   - Chatwoot would make a second account without a word, so an id is written into the tenant's status (O(registry)) the
@@ -48,6 +49,17 @@ options:
     description: The environment whose status block the ids belong to.
     type: str
     default: sandbox
+  whatsapp_tokens:
+    description:
+      - Tokens of WhatsApp by slug; V(*) stands for every tenant, which only a sandbox should use.
+      - A tenant that is not among them has its token in the environment variable C(WHATSAPP_TOKEN_<SLUG>), in capitals and with
+        underscores. Without a token there is no WhatsApp inbox; the result's message says so, and the tenant is ready.
+    type: dict
+  whatsapp_app_secrets:
+    description:
+      - The secrets of the Meta apps by slug, like O(whatsapp_tokens); or in C(WHATSAPP_APP_SECRET_<SLUG>).
+      - Without it Chatwoot would take unsigned messages from anybody, so there is no WhatsApp inbox.
+    type: dict
   accounts:
     description: The wished accounts, one for each tenant.
     type: list
@@ -99,6 +111,33 @@ options:
       creating_after:
         description: The highest account id known when an earlier run began to make this account, as the tenant's status has it.
         type: int
+      users:
+        description:
+          - How many users the plan allows; unlimited when it is not set. Chatwoot is given one more, for the operator.
+          - The community edition keeps the limit and does not enforce it; RV(results[].usage) tells how many there are.
+        type: int
+      agents:
+        description: The limit that Chatwoot was last given, as the tenant's status has it.
+        type: int
+      whatsapp:
+        description:
+          - The tenant's WhatsApp number, which gets an inbox.
+          - Chatwoot asks Meta while it makes the inbox, and shows the token to every administrator of the account. Each tenant
+            therefore has a token and an app of its own.
+        type: dict
+        suboptions:
+          phone_number:
+            description: The number, as C(+56912345678). It is unique in the whole installation.
+            type: str
+            required: true
+          phone_number_id:
+            description: Meta's id of the number.
+            type: str
+            required: true
+          business_account_id:
+            description: Meta's id of the WhatsApp Business Account.
+            type: str
+            required: true
       state:
         description: V(suspended) keeps the account and locks its users out; V(absent) deletes it with all conversations.
         type: str
@@ -131,7 +170,9 @@ RETURN = r"""
 results:
   description:
     - What became of each tenant, without what is empty; the state is V(ready), V(suspended), V(absent) or V(failed).
-    - The ref holds C(account_id), C(user_id) of the administrator, and C(inbox_id).
+    - The ref holds C(account_id), C(user_id) of the administrator, C(inbox_id) of the website, C(whatsapp_inbox_id), and
+      C(agents), the limit that Chatwoot was given.
+    - The usage holds C(users), without the operator.
   returned: success
   type: list
   elements: dict
@@ -153,6 +194,7 @@ errors:
   elements: dict
 """
 
+import os
 import typing as t
 from pathlib import Path
 
@@ -166,6 +208,9 @@ from ansible_collections.smartercl.smarteros.plugins.module_utils.registry.store
 from ansible_collections.smartercl.smarteros.plugins.module_utils.services import chatwoot as service_chatwoot
 
 PERSON = {"name": {"type": "str", "required": True}, "email": {"type": "str", "required": True}}
+NUMBER = {
+    name: {"type": "str", "required": True} for name in ("phone_number", "phone_number_id", "business_account_id")
+}
 ACCOUNT = {
     "tenant": {"type": "str", "required": True},
     "name": {"type": "str", "required": True},
@@ -177,6 +222,9 @@ ACCOUNT = {
     "website_url": {"type": "str"},
     "account_id": {"type": "int"},
     "creating_after": {"type": "int"},
+    "users": {"type": "int"},
+    "agents": {"type": "int"},
+    "whatsapp": {"type": "dict", "options": NUMBER},
     "state": {"type": "str", "choices": ["present", "absent", "suspended"], "default": "present"},
 }
 OPTIONS: dict[str, dict[str, t.Any]] = {
@@ -191,19 +239,38 @@ OPTIONS: dict[str, dict[str, t.Any]] = {
     "operator_name": {"type": "str", "default": "SmarterOS"},
     "registry": {"type": "path"},
     "environment": {"type": "str", "default": "sandbox"},
+    "whatsapp_tokens": {"type": "dict", "no_log": True},
+    "whatsapp_app_secrets": {"type": "dict", "no_log": True},
     "accounts": {"type": "list", "elements": "dict", "required": True, "options": ACCOUNT},
 }
+EVERYBODY = "*"
+_RESHAPED = ("admin", "support_email", "website_url", "whatsapp")
 
 
-def wish_of(item: dict[str, t.Any]) -> service_chatwoot.Wish:
+def wish_of(item: dict[str, t.Any], params: t.Mapping[str, t.Any]) -> service_chatwoot.Wish:
     admin = item["admin"]
     return service_chatwoot.Wish(
-        **{key: value for key, value in item.items() if key not in ("admin", "support_email", "website_url")},
+        **{key: value for key, value in item.items() if key not in _RESHAPED},
+        number=number_of(item, params) if item["whatsapp"] else None,
         support_email=item["support_email"] or admin["email"],
         website_url=item["website_url"] or f"https://{item['domain']}",
         admin_name=admin["name"],
         admin_email=admin["email"],
     )
+
+
+def number_of(item: dict[str, t.Any], params: t.Mapping[str, t.Any]) -> service_chatwoot.Number:
+    """The number with the secrets of its tenant, or with the names of what is not set."""
+    secrets, lacking = {}, []
+    for key, option, variable in (
+        ("token", "whatsapp_tokens", "WHATSAPP_TOKEN"),
+        ("app_secret", "whatsapp_app_secrets", "WHATSAPP_APP_SECRET"),
+    ):
+        name = f"{variable}_{item['slug'].upper().replace('-', '_')}"
+        known = params[option] or {}
+        secrets[key] = str(known.get(item["slug"]) or os.environ.get(name) or known.get(EVERYBODY) or "")
+        lacking += [] if secrets[key] else [name]
+    return service_chatwoot.Number(**item["whatsapp"], **secrets, lacking=tuple(lacking))
 
 
 def remember_in(folder: str | None, environment: str) -> service_chatwoot.Remember:
@@ -234,13 +301,17 @@ def work(module: bulk.Caller) -> None:
     """Read, plan, apply unless in check mode, report."""
     params = module.params
     bulk.one_per_tenant(module, "accounts")
-    wishes = [wish_of(item) for item in params["accounts"]]
+    wishes = [wish_of(item, params) for item in params["accounts"]]
     operator = service_chatwoot.Operator(params["operator_name"], params["operator_email"])
     with bulk.usable(module, "chatwoot"):
         client = client_chatwoot.connect(params, bulk.policy_of(module))
+        for number in [wish.number for wish in wishes if wish.number]:
+            client.http.hide(number.token)
+            client.http.hide(number.app_secret)
         seen = service_chatwoot.observe(client, wishes, operator, not module.check_mode, params["concurrency"])
     if module.check_mode:
-        results = [service_chatwoot.predicted(client, wish, seen.found[wish.tenant]) for wish in wishes]
+        operator_id = seen.world.operator
+        results = [service_chatwoot.predicted(client, each, seen.found[each.tenant], operator_id) for each in wishes]
     else:
         remember = remember_in(params["registry"], params["environment"])
         results = service_chatwoot.carry_out(client, wishes, seen, remember, params["concurrency"])

@@ -61,9 +61,11 @@ options:
         type: int
         default: 1
       state:
-        description: With V(absent), a record of that name and type which bears the tenant's mark is deleted.
+        description:
+          - With V(absent), a record of that name and type which bears the tenant's mark is deleted.
+          - V(suspended) is like V(present) for a record of a suspended tenant, and only told on in the results.
         type: str
-        choices: [present, absent]
+        choices: [present, suspended, absent]
         default: present
   prune:
     description:
@@ -105,7 +107,7 @@ results:
       type: str
       returned: always
     state:
-      description: V(ready), V(absent) or V(failed).
+      description: V(ready), V(suspended), V(absent) or V(failed).
       type: str
       returned: always
     changed:
@@ -170,7 +172,7 @@ RECORD: dict[str, dict[str, t.Any]] = {
     "content": {"type": "str"},
     "proxied": {"type": "bool", "default": False},
     "ttl": {"type": "int", "default": 1},
-    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "state": {"type": "str", "choices": ["present", "suspended", "absent"], "default": "present"},
 }
 OPTIONS: dict[str, dict[str, t.Any]] = {
     "url": {"type": "str", "default": api.URL},
@@ -186,7 +188,7 @@ OPTIONS: dict[str, dict[str, t.Any]] = {
         "elements": "dict",
         "required": True,
         "options": RECORD,
-        "required_if": [("state", "present", ("content",))],
+        "required_if": [("state", "present", ("content",)), ("state", "suspended", ("content",))],
     },
     "prune": {"type": "bool", "default": False},
 }

@@ -81,10 +81,17 @@ options:
           chatwoot_url:
             description: Address of Chatwoot.
             type: str
+      limit:
+        description:
+          - How many workflows the tenant's plan allows; left out for any number.
+          - Workflows made by people count when they bear the tag V(rut:<rut>), archived ones do not. A tenant whose templates
+            would exceed the limit fails with the list. Where nothing is to be made, its message tells the same.
+        type: int
       state:
         description:
           - V(present) makes the templates' workflows so.
-          - V(suspended) deactivates all workflows that bear the tenant's tags.
+          - V(suspended) deactivates all workflows that bear the tenant's tags. Those made by people get the tag
+            V(smarteros:resting), and are activated again with the others by V(present).
           - V(absent) deletes them, and the tenant's tag.
         type: str
         choices: [present, suspended, absent]
@@ -157,7 +164,7 @@ results:
       type: str
       returned: if not empty
     message:
-      description: Why the tenant failed.
+      description: Why the tenant failed, or what an operator should know.
       type: str
       returned: if not empty
     changes:
@@ -167,6 +174,11 @@ results:
       type: list
       elements: dict
       returned: if not empty
+    usage:
+      description: How many workflows the tenant has.
+      type: dict
+      returned: if not empty
+      sample: {workflows: 3}
     error:
       description: What failed, where, why, and what to do next.
       type: dict
@@ -209,6 +221,7 @@ WORKFLOW: dict[str, dict[str, t.Any]] = {
         "default": {},
         "options": {name: {"type": "str"} for name in n8n_templates.VALUES if name not in OWN_VALUES},
     },
+    "limit": {"type": "int"},
     "state": {"type": "str", "choices": ["present", "suspended", "absent"], "default": "present"},
     "active": {"type": "bool", "default": True},
 }

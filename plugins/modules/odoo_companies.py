@@ -59,7 +59,7 @@ options:
       state:
         description:
           - V(present) creates or corrects the company and brings an archived one back.
-          - V(suspended) archives its users and the company.
+          - V(suspended) leaves it as it is. Its users' logins are closed by M(smartercl.smarteros.odoo_users).
           - V(absent) deletes a company that nothing refers to and archives any other.
         type: str
         choices: [present, absent, suspended]
@@ -78,7 +78,7 @@ EXAMPLES = r"""
         name: Acme Corp
         email: admin@acme.example.com
 
-- name: Archive it with its users
+- name: Take it away, or archive it where something refers to it
   smartercl.smarteros.odoo_companies:
     url: https://odoo.example.com
     database: smarteros
@@ -86,7 +86,7 @@ EXAMPLES = r"""
     companies:
       - tenant: 76086428-5
         name: Acme Corp
-        state: suspended
+        state: absent
   environment:
     ODOO_API_KEY: "{{ odoo_api_key }}"
 """
@@ -152,6 +152,8 @@ def work(module: bulk.Caller) -> None:
     wishes = [
         service_odoo.CompanyWish(**{**item, "vat": item["vat"] or item["tenant"]}) for item in params["companies"]
     ]
+    if not wishes:
+        bulk.finish(module, [], 0)
     with bulk.usable(module, "odoo"):
         client = client_odoo.connect(params, bulk.policy_of(module))
         client.sign_in()

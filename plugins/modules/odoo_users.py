@@ -56,11 +56,19 @@ options:
         description: Time zone of a new user.
         type: str
         default: America/Santiago
+      limit:
+        description:
+          - How many people the tenant's plan allows; not set for any number.
+          - Whoever works in the company counts, also those who were added by hand. A user beyond it is not made, and the
+            message lists who is there.
+        type: int
       state:
         description:
-          - V(present) creates or corrects the user and brings an archived one back.
-          - V(suspended) archives a user who works for no other tenant, and takes this tenant from any other.
-          - V(absent) does the same, and deletes a user who has never logged in.
+          - V(present) creates or corrects the user, brings an archived one back, and opens the logins that V(suspended)
+            closed.
+          - V(suspended) closes the logins of all who work in the company and for no other tenant, whoever made them, and
+            takes the company from an owner who also works for another. Closed logins bear a tag on their contact.
+          - V(absent) takes the user away. One who has logged in before is archived, any other is deleted.
         type: str
         choices: [present, absent, suspended]
         default: present
@@ -87,7 +95,8 @@ RETURN = r"""
 results:
   description:
     - What became of each tenant, without what is empty.
-    - The state is V(ready), V(suspended), V(absent) or V(failed); the ref holds C(user_id).
+    - The state is V(ready), V(suspended), V(absent) or V(failed); the ref holds C(user_id), and C(usage) how many people
+      work in the company.
     - C(created) is always false; M(smartercl.smarteros.odoo_companies) tells whether the tenant is new in Odoo.
   returned: success
   type: list
@@ -97,6 +106,7 @@ results:
       state: ready
       changed: true
       ref: {user_id: 7}
+      usage: {users: 1}
       changes:
         - action: create
           what: user admin@acme.example.com of 76086428-5
@@ -127,6 +137,7 @@ USER = {
     "groups": {"type": "list", "elements": "str"},
     "lang": {"type": "str", "default": "es_CL"},
     "tz": {"type": "str", "default": "America/Santiago"},
+    "limit": {"type": "int"},
     "state": {"type": "str", "choices": ["present", "absent", "suspended"], "default": "present"},
 }
 OPTIONS: dict[str, dict[str, t.Any]] = {
@@ -145,6 +156,8 @@ def work(module: bulk.Caller) -> None:
     params = module.params
     bulk.one_per_tenant(module, "users")
     wishes = [wish_of(item) for item in params["users"]]
+    if not wishes:
+        bulk.finish(module, [], 0)
     with bulk.usable(module, "odoo"):
         client = client_odoo.connect(params, bulk.policy_of(module))
         seen = service_users.observe(client, wishes)

@@ -97,7 +97,7 @@ def wire(monkeypatch: pytest.MonkeyPatch) -> Wire:
 
 def run(wire: Wire, **more: Any) -> dict[str, Any]:
     templates = sorted(path.stem for path in SPECS.glob("*.json"))
-    row = {"tenant": RUT, "templates": templates, "values": {"timezone": "America/Santiago"}, **more}
+    row = {"tenant": RUT, "slug": "acme", "templates": templates, "values": {"timezone": "America/Santiago"}, **more}
     answer = run_module(module, url=wire.base_url, api_key=KEY, templates=str(SPECS), workflows=[row])
     assert answer["results"][0]["state"] != "failed", answer
     return answer

@@ -87,7 +87,8 @@ def test_both_token_checks_fit(api: Driver) -> None:
     user = api.ok("GET", "/user/tokens/verify")
     check(user["result"], sdk()["user_token_verify"]["result"])
     check_answer(user, "/user/tokens/verify", "get")
-    account = api.ok("GET", f"/accounts/{ACCOUNT['id']}/tokens/verify")
+    owned = {"authorization": "Bearer cfat_sandbox"}
+    account = api.ok("GET", f"/accounts/{ACCOUNT['id']}/tokens/verify", headers=owned)
     check(account["result"], sdk()["account_token_verify"]["result"])
 
 

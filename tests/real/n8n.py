@@ -17,6 +17,7 @@ from real import installs
 from real.postgres import Postgres
 from real.processes import free_port, running, wait_until
 
+SHOPIFY_SECRET = "client-secret-of-the-tests"
 OWNER = {"email": "owner@example.com", "firstName": "Olga", "lastName": "Owner", "password": "Loopback-test-1"}
 
 
@@ -69,6 +70,9 @@ def _settings(url: str, port: int, folder: Path, postgres: Postgres, database: s
         "N8N_SECURE_COOKIE": "false",
         "N8N_METRICS": "true",
         "WEBHOOK_URL": f"{url}/",
+        # What the workflow of Shopify's orders judges signatures by
+        "SHOPIFY_CLIENT_SECRET": SHOPIFY_SECRET,
+        "N8N_BLOCK_ENV_ACCESS_IN_NODE": "false",
         # Nothing of a proxy, and no call outside the machine.
         "NO_PROXY": "127.0.0.1",
         "EXTERNAL_FRONTEND_HOOKS_URLS": "",

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import hmac
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -12,7 +16,7 @@ import requests
 from ansible_collections.smartercl.smarteros.plugins.filter.n8n import workflows
 from ansible_collections.smartercl.smarteros.plugins.module_utils.clients import n8n as api
 from ansible_collections.smartercl.smarteros.plugins.modules import n8n_workflows as module
-from real.n8n import N8n
+from real.n8n import SHOPIFY_SECRET, N8n
 from unit.plugins.wire import run_module
 
 SPECS = Path(__file__).parents[2] / "specs" / "workflows"
@@ -57,11 +61,21 @@ def call(server: N8n, path: str, body: Any, expected: int, **headers: str) -> re
     """A call to a webhook; n8n 2.x takes workflows in and out of use a moment after it has said so."""
     until = time.monotonic() + 10
     while True:
-        answer = requests.post(f"{server.url}/webhook/{path}", json=body, headers=headers, timeout=30)
+        content = {"data": body} if isinstance(body, bytes) else {"json": body}
+        answer = requests.post(f"{server.url}/webhook/{path}", headers=headers, timeout=30, **content)
         if answer.status_code == expected:
             return answer
         assert time.monotonic() < until, (answer.status_code, answer.text)
         time.sleep(0.05)
+
+
+def order(server: N8n, rut: str, body: Any, expected: int = 200, secret: str = SHOPIFY_SECRET, event: str = "") -> Any:
+    """What the tenant's workflow answers to an order that Shopify delivers, signed with the app's secret."""
+    raw = json.dumps(body, ensure_ascii=False, indent=1).encode()
+    signature = base64.b64encode(hmac.new(secret.encode(), raw, hashlib.sha256).digest()).decode()
+    headers = {"X-Shopify-Hmac-Sha256": signature, "X-Shopify-Shop-Domain": "acme.example.com"}
+    headers |= {"X-Shopify-Event-Id": event, "X-Shopify-Topic": "orders/paid"} if event else {}
+    return call(server, f"{rut}/shopify-orders", raw, expected, **headers, **{"Content-Type": "application/json"})
 
 
 def client(server: N8n) -> api.N8n:
@@ -90,8 +104,7 @@ def test_workflows_live_from_creation_to_deletion(server: N8n) -> None:
     assert answer.json() == {"tenant": rut, "name": "Ana", "email": "ana@example.com", "phone": "", "comment": ""}
     call(server, f"{rut}/contacts-to-odoo", {"name": "Ana"}, 422)
     line = {"sku": "a", "title": "A", "quantity": 2, "price": "6.25"}
-    order = {"id": 7, "name": "#7", "total_price": "12.50", "line_items": [line]}
-    answer = call(server, f"{rut}/shopify-orders", order, 200, **{"X-Shopify-Shop-Domain": "acme.example.com"})
+    answer = order(server, rut, {"id": 7, "name": "#7", "total_price": "12.50", "line_items": [line]})
     assert (answer.json()["total"], answer.json()["shop"]) == (12.5, "acme.example.com")
     assert answer.json()["lines"] == [{**line, "price": 6.25}]
     for body, route in ROUTES:
@@ -101,7 +114,7 @@ def test_workflows_live_from_creation_to_deletion(server: N8n) -> None:
     call(server, f"{rut}/shopify-orders", {}, 404)
     assert run(server, rut, state="suspended")["changed"] is False
     assert run(server, rut)["changed"] is True
-    call(server, f"{rut}/shopify-orders", {}, 200)
+    order(server, rut, {})
 
     gone = run(server, rut, state="absent")
     assert gone["results"][0]["state"] == "absent", gone["results"][0]["error"]
@@ -111,21 +124,61 @@ def test_workflows_live_from_creation_to_deletion(server: N8n) -> None:
     assert f"rut:{rut}" not in client(server).tags()
 
 
+def test_only_orders_that_shopify_signed_are_taken_and_each_one_once(server: N8n) -> None:
+    rut = "81123456-5"
+    run(server, rut)
+    body = {"id": 7, "name": "#7", "note": "ñandú 😀", "total_price": "12.50", "line_items": []}
+    first = order(server, rut, body, event="event-1").json()
+    assert (first["order_id"], first["topic"]) == ("7", "orders/paid")
+    until = time.monotonic() + 10  # n8n writes what it remembers a moment after its answer
+    while (again := order(server, rut, body, event="event-1").json()) != {"duplicate": True, "event": "event-1"}:
+        assert time.monotonic() < until, again
+        time.sleep(0.1)
+    assert order(server, rut, body, event="event-2").json()["order_id"] == "7"
+
+    for secret in ("another", "undefined", "null"):
+        assert "signature" in order(server, rut, body, 401, secret=secret).json()["error"]
+    call(server, f"{rut}/shopify-orders", body, 401)
+    forged = {"by_environment": "x" * 44, "by_credential": "x" * 44}
+    call(server, f"{rut}/shopify-orders", forged, 401, **{"X-Shopify-Hmac-Sha256": "x" * 44})
+
+
+@pytest.mark.second_tier
+def test_the_secret_may_be_a_credential_of_n8n(real_n8n_2: N8n) -> None:
+    rut, secret = "82123456-6", "secret-of-this-tenants-app"
+    run(real_n8n_2, rut)
+    api_client = client(real_n8n_2)
+    body = {"name": "Shopify of a tenant", "type": "crypto", "data": {"hmacSecret": secret}}
+    made = api_client.http.request("POST", f"{api.API}/credentials", json=body).body
+    mine = api_client.workflows(f"{rut} Shopify orders")[0]
+    keep = ("name", "type", "typeVersion", "position", "parameters", "id", "webhookId", "onError")
+    nodes = [{key: node[key] for key in keep if node.get(key) is not None} for node in mine.nodes]
+    signing = next(node for node in nodes if node["name"] == "Sign with credential")
+    signing["credentials"] = {"crypto": {"id": made["id"], "name": body["name"]}}
+    api_client.update(mine, {"name": mine.name, "nodes": nodes, "connections": mine.connections, "settings": {}})
+
+    order(real_n8n_2, rut, {"id": 7}, secret=secret)
+    order(real_n8n_2, rut, {"id": 7}, 401)
+    run(real_n8n_2, rut)  # whatever else it puts right, the credential stays
+    order(real_n8n_2, rut, {"id": 8}, secret=secret)
+
+
 def test_an_active_workflow_that_differs_is_put_right_and_goes_on_answering(server: N8n) -> None:
     rut = "76192083-9"
     run(server, rut)
     mine = next(each for each in client(server).workflows() if each.name == f"{rut} Shopify orders")
     nodes = [{**node} for node in mine.nodes]
-    nodes[-1]["parameters"] = {**nodes[-1]["parameters"], "options": {"responseCode": 418}}
-    keep = ("name", "type", "typeVersion", "position", "parameters", "id", "webhookId")
+    answering = next(node for node in nodes if node["name"] == "Acknowledge")
+    answering["parameters"] = {**answering["parameters"], "options": {"responseCode": 418}}
+    keep = ("name", "type", "typeVersion", "position", "parameters", "id", "webhookId", "disabled", "onError")
     plain = [{key: node[key] for key in keep if node.get(key) is not None} for node in nodes]
     client(server).update(mine, {"name": mine.name, "nodes": plain, "connections": mine.connections, "settings": {}})
-    call(server, f"{rut}/shopify-orders", {}, 418)
+    order(server, rut, {}, 418)
 
     answer = run(server, rut)
     (change,) = answer["results"][0]["changes"]
     assert "nodes" in change["after"]
-    call(server, f"{rut}/shopify-orders", {}, 200)
+    order(server, rut, {})
     assert run(server, rut)["changed"] is False
 
 
@@ -172,5 +225,5 @@ def test_an_archived_workflow_comes_back(real_n8n_2: N8n) -> None:
 
     (change,) = run(real_n8n_2, rut)["results"][0]["changes"]
     assert change["after"] == {"active": True, "archived": False}
-    call(real_n8n_2, f"{rut}/shopify-orders", {}, 200)
+    order(real_n8n_2, rut, {})
     assert run(real_n8n_2, rut)["changed"] is False

@@ -14,6 +14,7 @@ from ansible_collections.smartercl.smarteros.plugins.module_utils.owner import m
 from ansible_collections.smartercl.smarteros.plugins.module_utils.transport import Answer, Http, Policy
 
 URL = "https://api.cloudflare.com/client/v4"
+ZONE_READ, DNS_WRITE = "Zone: Zone Read", "Zone: DNS Write"  # permissions, as Cloudflare's pages name them
 PAGE = 5000  # records per page (the API allows far more); about 2.5 MB
 AUTOMATIC = 1  # the ttl that means "automatic"
 PROXIABLE = frozenset({"A", "AAAA", "CNAME"})
@@ -21,6 +22,8 @@ EXCLUSIVE = frozenset({"A", "AAAA", "CNAME", "NS"})  # types that decide where a
 # Codes that say "the zone is not as you listed it": identical record, same host, gone record
 STALE = frozenset({"81058", "81057", "81053", "81054", "81044"})
 _NO_RIGHT = frozenset({"1000", "1001", "6003", "9109", "10000"})
+_GLOBAL_KEY = re.compile(r"[0-9a-f]{37}|cfk_\w+")
+ZONE_READ, DNS_WRITE = "Zone: Zone Read", "Zone: DNS Write"  # permissions, as the dashboard names them
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
 
 
@@ -45,6 +48,15 @@ class Record:
         return f"{self.type} {self.name}"
 
 
+@dataclass(frozen=True)
+class Token:
+    """What Cloudflare says of a token: its owner's kind, status, and the day it ends (empty for never)."""
+
+    owner: str
+    status: str
+    expires: str = ""
+
+
 class CloudflareHttp(Http):
     """The common HTTP policy with Cloudflare's error envelope."""
 
@@ -66,31 +78,36 @@ class CloudflareHttp(Http):
 class Cloudflare:
     """The DNS records of one zone. Raises ApiError; never holds the token itself."""
 
-    def __init__(self, http: Http, zone: str) -> None:
+    def __init__(self, http: Http, zone: str, account_token: bool = False, global_key: bool = False) -> None:
+        """``account_token`` and ``global_key`` are what the form of the token tells."""
         self.http = http
         self.zone = normal_name(zone, "")
+        self.account_token = account_token
+        self.global_key = global_key
         self._zone: t.Mapping[str, t.Any] | None = None
 
     def records(self) -> list[Record]:
         """Every record of the zone, of any owner and type; reads all pages."""
         path = f"/zones/{self.zone_id()}/dns_records"
+        guard = self.http.pages(path)
         found: dict[str, Record] = {}  # by id: a page may repeat records when the zone changes under our eyes
         page = 1
         while True:
+            guard.turn()
             body = self._get(path, {"page": page, "per_page": PAGE, "order": "name"})
-            rows = body.get("result") or []
-            for row in rows:
-                found[row["id"]] = record_of(row)
-            info = body.get("result_info") or {}
-            if not rows or page >= int(info.get("total_pages") or 1):
+            rows, before = _rows(body), len(found)
+            found.update({record.id: record for record in (record_of(row) for row in rows)})
+            if not rows or page >= _whole(_object(body.get("result_info")).get("total_pages"), 1):
                 return list(found.values())
+            if len(found) == before:
+                raise ApiError("the list does not end: a page holds only what earlier ones did", where=f"GET {path}")
             page += 1
 
     def zone_id(self) -> str:
         """The id of the zone (asked once). Raises ApiError ``missing`` where the token sees no such zone."""
         if self._zone is None:
-            rows = self._get("/zones", {"name": self.zone, "per_page": 50}).get("result") or []
-            named = [row for row in rows if normal_name(row.get("name", ""), "") == self.zone]
+            rows = _rows(self._get("/zones", {"name": self.zone, "per_page": 50}))
+            named = [row for row in rows if row.get("id") and str(row.get("name", "")).lower() == self.zone]
             best = [row for row in named if row.get("status") == "active"] or named
             if not best:
                 why = f"no zone {self.zone}, or the token cannot see it (it needs Zone Read and DNS Write there)"
@@ -117,28 +134,33 @@ class Cloudflare:
         if posts:
             body["posts"] = [{**_wire(record), "comment": mark(record.owner or "")} for record in posts]
         result = self._body(self.http.request("POST", f"/zones/{self.zone_id()}/dns_records/batch", json=body))
-        rows = result.get("result") or {}
-        made = [record_of(row) for row in [*(rows.get("patches") or []), *(rows.get("posts") or [])]]
+        parts = _object(result.get("result"))
+        made = [record_of(row) for part in ("patches", "posts") for row in _rows({"result": parts.get(part)})]
         return {record.key: record.id for record in made}
 
-    def check(self) -> dict[str, str]:
-        """What the token is good for: state (valid | invalid | insufficient | unreachable), account, message."""
-        account = ""
+    def check(self) -> dict[str, t.Any]:
+        """What the token is good for: state, account, message, expires and missing_scopes."""
         try:
-            account, status = self._token()
-            if status != "active":
-                return _verdict("invalid", account, f"the token is {status}")
-            account = self._account().get("name") or account
+            token = self._token()
+        except ApiError as exc:
+            return self._unverified(exc)
+        verdict = _verdict("valid", token.owner, f"active, and sees the DNS records of {self.zone}", token.expires)
+        if token.status != "active":
+            return {**verdict, "state": "invalid", "message": f"the token is {token.status}"}
+        lacks = ZONE_READ
+        try:
+            verdict["account"] = self._account_name() or token.owner
+            lacks = DNS_WRITE
             self._get(f"/zones/{self.zone_id()}/dns_records", {"page": 1, "per_page": 1})
         except ApiError as exc:
-            if exc.kind == errors.REFUSED:
-                return _verdict("insufficient" if account else "invalid", account, exc.message)
-            if exc.kind == errors.MISSING:
-                return _verdict("insufficient", account, exc.message)
-            if exc.kind in (errors.INVALID, errors.CONFLICT):
-                return _verdict("invalid", account, exc.message)
-            return _verdict("unreachable", account, exc.message)
-        return _verdict("valid", account, f"active, and sees the DNS records of {self.zone}")
+            if exc.kind in (errors.REFUSED, errors.MISSING):
+                return {**verdict, "state": "insufficient", "message": exc.message, "missing_scopes": [lacks]}
+            state = "invalid" if exc.kind in (errors.INVALID, errors.CONFLICT) else "unreachable"
+            return {**verdict, "state": state, "message": exc.message}
+        if self._only_reads():
+            why = f"it may read the DNS records of {self.zone}, but not write them"
+            return {**verdict, "state": "insufficient", "message": why, "missing_scopes": [DNS_WRITE]}
+        return verdict
 
     def claimed(self, wishes: t.Sequence[t.Mapping[str, t.Any]]) -> dict[str, str]:
         """For new tenants (merged tenants, with ``id`` and ``slug``): id -> why ``<slug>.<zone>`` cannot be theirs."""
@@ -151,29 +173,58 @@ class Cloudflare:
                 found[tenant["id"]] = whose(taken[0])
         return found
 
-    def _token(self) -> tuple[str, str]:
-        """(account or a word for it, status) of the token, whether a user or an account owns it."""
-        try:
-            return "user token", self._status("/user/tokens/verify")
-        except ApiError as exc:
-            if exc.kind != errors.REFUSED:
-                raise
-            refused = exc
-        # A valid token that an account owns is refused there as well: ask at its account
-        try:
-            account = self._account()
-            return str(account.get("name") or "account token"), self._status(f"/accounts/{account['id']}/tokens/verify")
-        except (ApiError, KeyError) as exc:
-            if isinstance(exc, ApiError) and exc.kind not in (errors.REFUSED, errors.MISSING):
-                raise
-            raise refused from None
+    def _may_write(self) -> bool:
+        """Whether the zone's own list of permissions lets the token change records; where it has none, nobody knows."""
+        listed = (self._zone or {}).get("permissions")
+        named = [str(each) for each in listed] if isinstance(listed, list) else []
+        return "#dns_records:edit" in named or not any(each.startswith("#dns_records:") for each in named)
 
-    def _status(self, path: str) -> str:
-        return str((self._get(path).get("result") or {}).get("status", "unknown"))
+    def _token(self) -> Token:
+        """The token as Cloudflare sees it, whether a user or an account owns it.
 
-    def _account(self) -> t.Mapping[str, t.Any]:
+        A valid token that an account owns is refused at the user's verify endpoint like a wrong one.
+        """
+        asked = [self._of_account] if self.account_token else [self._of_user, self._of_account]
+        refused: ApiError | None = None
+        for ask in asked:
+            try:
+                return ask()
+            except ApiError as exc:
+                if exc.kind != errors.REFUSED:
+                    raise
+                refused = refused or exc
+        raise refused or ApiError("the token could not be verified")
+
+    def _of_user(self) -> Token:
+        return _token_of("user token", self._get("/user/tokens/verify"))
+
+    def _of_account(self) -> Token:
         self.zone_id()
-        return (self._zone or {}).get("account") or {}
+        account = _object((self._zone or {}).get("account")).get("id")
+        if not account:
+            raise ApiError("Cloudflare does not tell the account of the zone", errors.INVALID)
+        return _token_of("account token", self._get(f"/accounts/{account}/tokens/verify"))
+
+    def _unverified(self, exc: ApiError) -> dict[str, t.Any]:
+        """The verdict on a token that could not be verified."""
+        if exc.kind == errors.MISSING:  # it was let in, to see no such zone
+            return _verdict("insufficient", "account token", exc.message, missing=[ZONE_READ])
+        if exc.kind not in (errors.REFUSED, errors.INVALID, errors.CONFLICT):
+            return _verdict("unreachable", "", exc.message)
+        if self.global_key:
+            why = "it has the form of the user's global key; make an API token instead"
+            return _verdict("invalid", "", f"{exc.message}: {why}")
+        return _verdict("invalid", "", exc.message)
+
+    def _account_name(self) -> str:
+        self.zone_id()
+        return str(_object((self._zone or {}).get("account")).get("name") or "")
+
+    def _only_reads(self) -> bool:
+        """Whether the zone says that the token may read, but not edit records; it does not always say anything."""
+        said = (self._zone or {}).get("permissions")
+        dns = {each for each in said if str(each).startswith("#dns_records:")} if isinstance(said, list) else set()
+        return bool(dns) and "#dns_records:edit" not in dns
 
     def _get(self, path: str, params: t.Mapping[str, t.Any] | None = None) -> t.Mapping[str, t.Any]:
         return self._body(self.http.request("GET", path, params=params))
@@ -190,7 +241,7 @@ def connect(connection: t.Mapping[str, str], policy: Policy | None = None) -> Cl
     token = connection["token"]
     headers = {"Authorization": f"Bearer {token}"}
     http = CloudflareHttp(connection["url"], headers, secrets=(token,), policy=policy)
-    return Cloudflare(http, connection["zone"])
+    return Cloudflare(http, connection["zone"], token.startswith("cfat_"), bool(_GLOBAL_KEY.fullmatch(token)))
 
 
 def normal_name(name: str, zone: str) -> str:
@@ -229,16 +280,17 @@ def normal_content(kind: str, content: str, zone: str) -> str:
 
 
 def record_of(row: t.Mapping[str, t.Any]) -> Record:
-    """A record of the API in our words."""
-    kind, content = str(row["type"]), str(row.get("content") or "")
+    """A record of the API in our words. Raises ApiError when it is none."""
+    if not all(isinstance(row.get(key), str) for key in ("id", "type", "name")):
+        raise ApiError("Cloudflare gives a record without id, type or name")
+    kind, content = row["type"], str(row.get("content") or "")
     try:
         content = normal_content(kind, content, "")
-        name = normal_name(str(row["name"]), "")
+        name = normal_name(row["name"], "")
     except ApiError:  # a foreign oddity is compared as it is, and never written
-        name = str(row["name"]).lower()
+        name = row["name"].lower()
     owner = owner_of(row.get("comment"))
-    ttl = int(row.get("ttl") or AUTOMATIC)
-    return Record(name, kind, content, bool(row.get("proxied")), ttl, owner, str(row["id"]))
+    return Record(name, kind, content, bool(row.get("proxied")), _whole(row.get("ttl"), AUTOMATIC), owner, row["id"])
 
 
 def named(records: t.Iterable[Record]) -> dict[str, list[Record]]:
@@ -292,5 +344,29 @@ def _first_error(body: t.Any) -> tuple[str, str] | None:
     return str(first.get("code", "")), "; ".join(word for word in words if word)
 
 
-def _verdict(state: str, account: str, message: str) -> dict[str, str]:
-    return {"state": state, "account": account, "message": message}
+def _token_of(owner: str, body: t.Mapping[str, t.Any]) -> Token:
+    found = _object(body.get("result"))
+    return Token(owner, str(found.get("status") or "unknown"), str(found.get("expires_on") or ""))
+
+
+def _object(value: t.Any) -> t.Mapping[str, t.Any]:
+    """The object, or an empty one in place of anything else."""
+    return value if isinstance(value, dict) else {}
+
+
+def _rows(body: t.Mapping[str, t.Any]) -> list[t.Mapping[str, t.Any]]:
+    """The objects of an answer's list. Raises ApiError when something else came."""
+    rows = body.get("result") or []
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise ApiError("Cloudflare answers with something else than a list of objects")
+    return rows
+
+
+def _whole(value: t.Any, default: int) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value else default
+
+
+def _verdict(
+    state: str, account: str, message: str, expires: str = "", missing: t.Sequence[str] = ()
+) -> dict[str, t.Any]:
+    return {"state": state, "account": account, "message": message, "expires": expires, "missing_scopes": list(missing)}

@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import time
 import typing as t
 import uuid
 from dataclasses import dataclass
+from datetime import datetime, timezone
 
 from ansible_collections.smartercl.smarteros.plugins.module_utils import errors
 from ansible_collections.smartercl.smarteros.plugins.module_utils.errors import ApiError
@@ -16,6 +19,9 @@ from ansible_collections.smartercl.smarteros.plugins.module_utils.transport impo
 API = "/api/v1"
 PAGE = 250  # the most that n8n gives at once
 RUT_TAG = "rut:"
+RESTING_TAG = "smarteros:resting"  # on workflows made by people that were switched off with their tenant
+FEW = 4  # tenants that are looked up one by one, with a request each
+SCOPES: t.Mapping[str, str] = {"workflows": "workflow:list", "tags": "tag:list"}  # of keys of n8n 2.x
 UNPUBLISHING = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4)  # seconds to wait for n8n 2.x to take a workflow out of use
 WEBHOOK = "n8n-nodes-base.webhook"
 _IDS = uuid.UUID("6c1f5f0e-0a53-5d0f-9a0e-3f6b3f0a7c11")  # namespace of the node ids that we give
@@ -50,28 +56,32 @@ class N8nHttp(Http):
 
 
 class N8n:
-    """The workflows of one n8n. Raises ApiError; never holds the key itself."""
+    """The workflows of one n8n. Raises ApiError. ``key`` is only looked at to tell when it ends."""
 
-    def __init__(self, http: Http, sleep: t.Callable[[float], None] = time.sleep) -> None:
+    def __init__(self, http: Http, key: str = "", sleep: t.Callable[[float], None] = time.sleep) -> None:
         self.http = http
+        self._key = key
         self._sleep = sleep
 
-    def workflows(self, name: str = "") -> list[Workflow]:
-        """Every workflow; with ``name`` only those of exactly that name."""
+    def workflows(self, name: str = "", tag: str = "") -> list[Workflow]:
+        """Every workflow; with ``name`` only those of exactly that name, with ``tag`` those that bear it."""
         query = {"name": name} if name else {}  # n8n 1.x looks for a part of the name: compare again
+        if tag:
+            return [each for each in map(workflow_of, self._pages("/workflows", {"tags": tag})) if tag in each.tags]
         found = (workflow_of(row) for row in self._pages("/workflows", query))
         return [each for each in found if not name or each.name == name]
 
     def create(self, body: t.Mapping[str, t.Any]) -> Workflow:
-        """Make a workflow (inactive, without tags). An unknown outcome is settled by looking for the name."""
-        name, first = str(body["name"]), body["nodes"][0]
+        """Make a workflow (inactive, without tags). Its nodes have ids, which tell it after an unknown outcome."""
+        name, first = str(body["name"]), body["nodes"][0].get("id")
 
         def find() -> t.Any:
-            made = [each for each in self.workflows(name) if bears(each, name, (first["name"],))]
-            return made[0] if made else None
+            named = self.workflows(name)
+            made = (each for each in named if first and any(node.get("id") == first for node in each.nodes))
+            return next(made, None)
 
         answer = self.http.create(f"{API}/workflows", dict(body), find)
-        return answer if isinstance(answer, Workflow) else workflow_of(self._object(answer, "POST /workflows"))
+        return answer if isinstance(answer, Workflow) else workflow_of(self._made(answer, "POST /workflows"))
 
     def update(self, workflow: Workflow, body: t.Mapping[str, t.Any]) -> None:
         """Overwrite name, nodes, connections and settings; n8n registers the webhooks of an active one anew."""
@@ -106,35 +116,58 @@ class N8n:
 
     def tags(self) -> dict[str, str]:
         """All tags: name -> id."""
-        return {str(row["name"]): str(row["id"]) for row in self._pages("/tags", {})}
+        return {str(row.get("name")): str(row["id"]) for row in self._pages("/tags", {})}
 
     def create_tag(self, name: str) -> str:
         """The id of a tag, made when it is not there (a name is unique in n8n)."""
+
+        def find() -> dict[str, str] | None:
+            ident = self.tags().get(name)
+            return {"id": ident} if ident else None
+
         try:
-            made = self.http.create(f"{API}/tags", {"name": name}, lambda: self.tags().get(name))
+            made = self.http.create(f"{API}/tags", {"name": name}, find)
         except ApiError as exc:
             if exc.kind != errors.CONFLICT:
                 raise
-            made = self.tags().get(name)  # somebody was faster
+            made = find()  # somebody was faster
             if made is None:
                 raise
-        return made if isinstance(made, str) else str(self._object(made, "POST /tags")["id"])
+        return str(self._made(made, "POST /tags")["id"])
 
     def delete_tag(self, tag_id: str) -> None:
         """Delete a tag; one that is gone is as good."""
         self._delete(f"{API}/tags/{tag_id}")
 
-    def check(self) -> dict[str, str]:
-        """What the key is good for: state (valid | invalid | insufficient | unreachable), account, message."""
-        try:
-            for what in ("workflows", "tags"):
-                self._get(f"/{what}", {"limit": 1})
-        except ApiError as exc:
-            state = {401: "invalid", 403: "insufficient"}.get(exc.status)
-            if state is None:
-                state = "invalid" if exc.kind in (errors.REFUSED, errors.INVALID) else "unreachable"
-            return {"state": state, "account": "", "message": exc.message}
-        return {"state": "valid", "account": "", "message": "the key may list workflows and tags"}
+    def check(self) -> dict[str, t.Any]:
+        """What the key is good for: state (valid | invalid | insufficient | unreachable), account, message, expires."""
+        claims = claims_of(self._key)
+        verdict: dict[str, t.Any] = {"state": "valid", "account": "", "message": "the key may list workflows and tags"}
+        verdict.update(expires=expiry_of(claims), missing_scopes=[])
+        for what, scope in SCOPES.items():
+            try:
+                self._listed(f"/{what}")
+            except ApiError as exc:
+                if exc.status != 403:
+                    return {**verdict, **_refused(exc, claims, verdict["expires"])}
+                verdict.update(state="insufficient", message=exc.message)
+                verdict["missing_scopes"].append(scope)
+        return verdict
+
+    def usage(self, tenants: t.Iterable[t.Mapping[str, t.Any]]) -> dict[str, dict[str, int]]:
+        """How many workflows bear each tenant's tag: id -> {"workflows": n}. Archived ones do not count."""
+        ruts = [str(tenant["id"]) for tenant in tenants]
+        tags = {rut: our_tags(rut)[1] for rut in ruts}
+        if len(ruts) <= FEW:
+            found = {rut: self.workflows(tag=tag) for rut, tag in tags.items()}
+        else:
+            every = self.workflows()
+            by_tag: dict[str, list[Workflow]] = {}
+            for workflow in every:
+                for tag in workflow.tags:
+                    by_tag.setdefault(tag, []).append(workflow)
+            found = {rut: by_tag.get(tag, []) for rut, tag in tags.items()}
+        return {rut: {"workflows": sum(not each.archived for each in rows)} for rut, rows in found.items()}
 
     def claimed(self, wishes: t.Sequence[t.Mapping[str, t.Any]]) -> dict[str, str]:
         """For new tenants (merged tenants, with ``id``): id -> why their names or webhook paths are not free."""
@@ -150,20 +183,26 @@ class N8n:
                     found.setdefault(rut, f"the webhook path {path} is used by the workflow {workflow.name!r}")
         return found
 
+    def _listed(self, path: str) -> None:
+        """Raise ApiError unless n8n gives a list there."""
+        if not isinstance(self._get(path, {"limit": 1}).get("data"), list):
+            raise ApiError("what answers there is no n8n: it lists nothing", where=self.http.base_url)
+
     def _pages(self, path: str, query: t.Mapping[str, t.Any]) -> list[t.Mapping[str, t.Any]]:
         rows: dict[str, t.Mapping[str, t.Any]] = {}  # by id: pages shift when somebody makes or deletes workflows
         cursor: str | None = None
-        seen: set[str] = set()
+        pages = self.http.pages(f"{API}{path}")
         while True:
+            pages.turn(cursor or None)
             body = self._get(path, {**query, "limit": PAGE, **({"cursor": cursor} if cursor else {})})
-            for row in body.get("data") or []:
-                rows[str(row["id"])] = row
-            cursor = body.get("nextCursor")
+            data = body.get("data")
+            if not isinstance(data, list) or not all(isinstance(row, dict) and row.get("id") for row in data):
+                raise ApiError("expected a list of objects with ids", where=f"GET {self.http.base_url}{API}{path}")
+            rows.update({str(row["id"]): row for row in data})
+            found = body.get("nextCursor")
+            cursor = str(found) if found else None
             if not cursor:
                 return list(rows.values())
-            if cursor in seen:
-                raise ApiError("the pages of the list lead in a circle", where=f"GET {self.http.base_url}{API}{path}")
-            seen.add(cursor)
 
     def _get(self, path: str, query: t.Mapping[str, t.Any]) -> t.Mapping[str, t.Any]:
         return self._object(self.http.request("GET", f"{API}{path}", params=query).body, f"GET {path}")
@@ -172,6 +211,13 @@ class N8n:
         if isinstance(body, dict):
             return body
         raise ApiError(f"{what}: expected an object, got {self.http.shown(body)}", where=self.http.base_url)
+
+    def _made(self, body: t.Any, what: str) -> t.Mapping[str, t.Any]:
+        """The answer to a creation, which must have an id."""
+        row = self._object(body, what)
+        if row.get("id"):
+            return row
+        raise ApiError(f"{what}: the answer has no id", errors.UNANSWERED, where=self.http.base_url)
 
     def _delete(self, path: str) -> None:
         try:
@@ -184,21 +230,67 @@ class N8n:
 def connect(connection: t.Mapping[str, str], policy: Policy | None = None) -> N8n:
     """A client. ``connection`` has url (without ``/api/v1``) and api_key; sends nothing yet."""
     key = connection["api_key"]
-    return N8n(N8nHttp(connection["url"], {"X-N8N-API-KEY": key}, secrets=(key,), policy=policy))
+    return N8n(N8nHttp(connection["url"], {"X-N8N-API-KEY": key}, secrets=(key,), policy=policy), key)
 
 
 def workflow_of(row: t.Mapping[str, t.Any]) -> Workflow:
-    """A workflow of the API in our words."""
+    """A workflow of the API in our words. What is of another type than n8n's is taken for empty."""
     return Workflow(
         id=str(row["id"]),
         name=str(row.get("name") or ""),
         active=bool(row.get("active")),
-        nodes=[node for node in row.get("nodes") or [] if isinstance(node, dict)],
-        connections=row.get("connections") or {},
-        settings=row.get("settings") or {},
-        tags={str(tag["name"]): str(tag.get("id", "")) for tag in row.get("tags") or []},
+        nodes=_objects(row.get("nodes")),
+        connections=_mapping(row.get("connections")),
+        settings=_mapping(row.get("settings")),
+        tags={str(tag.get("name")): str(tag.get("id", "")) for tag in _objects(row.get("tags"))},
         archived=bool(row.get("isArchived")),
     )
+
+
+def claims_of(key: str) -> dict[str, t.Any]:
+    """What a key says about itself: newer keys are JSON web tokens (iss, aud, exp, iat); empty for others."""
+    part = key.split(".")[1] if key.count(".") == 2 else ""
+    try:
+        claims = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+    except (ValueError, RecursionError):
+        return {}
+    return claims if isinstance(claims, dict) else {}
+
+
+def expiry_of(claims: t.Mapping[str, t.Any]) -> str:
+    """When a key ends, as ``2027-01-31T12:00:00Z``; empty when it does not say."""
+    ends = claims.get("exp")
+    try:
+        moment = datetime.fromtimestamp(ends, timezone.utc) if isinstance(ends, int) else None
+    except (ValueError, OverflowError, OSError):
+        moment = None
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}" if moment else ""
+
+
+def _refused(exc: ApiError, claims: t.Mapping[str, t.Any], expires: str) -> dict[str, str]:
+    """The verdict about a key that n8n does not take, or about an n8n that does not answer as one."""
+    if exc.status != 401 and exc.kind not in (errors.REFUSED, errors.INVALID):
+        return {"state": "unreachable", "message": exc.message}
+    if expires and expires < f"{datetime.now(timezone.utc):%Y-%m-%dT%H:%M:%SZ}":
+        return {"state": "invalid", "message": f"the key ended on {expires}: make a new one"}
+    issuer = claims.get("iss")
+    if isinstance(issuer, str) and issuer != "n8n":
+        return {"state": "invalid", "message": f"this is a token of {issuer[:60]!r}, not a key of n8n: {exc.message}"}
+    audience = claims.get("aud")
+    if isinstance(audience, str) and audience != "public-api":
+        return {
+            "state": "invalid",
+            "message": f"this is a token of n8n for {audience[:60]!r}, not an API key: {exc.message}",
+        }
+    return {"state": "invalid", "message": exc.message}
+
+
+def _objects(value: t.Any) -> list[t.Mapping[str, t.Any]]:
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+
+
+def _mapping(value: t.Any) -> t.Mapping[str, t.Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def our_tags(rut: str) -> tuple[str, str]:
@@ -239,7 +331,7 @@ def hooks(nodes: t.Iterable[t.Mapping[str, t.Any]]) -> frozenset[Hook]:
     found: set[Hook] = set()
     for node in nodes:
         if node.get("type") == WEBHOOK and not node.get("disabled"):
-            parameters = node.get("parameters") or {}
+            parameters = _mapping(node.get("parameters"))
             methods = parameters.get("httpMethod", "GET")
             path = str(parameters.get("path", "")).strip("/")
             found |= {(str(each), path) for each in (methods if isinstance(methods, list) else [methods])}

@@ -7,6 +7,7 @@ unique over archived records, and a batch create is all or nothing (recorded in 
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 import typing as t
@@ -17,6 +18,7 @@ from ansible_collections.smartercl.smarteros.plugins.module_utils.errors import 
 from ansible_collections.smartercl.smarteros.plugins.module_utils.transport import Http, Policy
 
 PATH = "/jsonrpc"
+CLOSED_TAG = "SmarterOS: suspended"  # on the contact of a login that was closed with its tenant
 PAGE = 1000  # records of one list request
 ROLLED_BACK_ATTEMPTS = 4  # Odoo itself has already tried five times
 _PAUSE = 0.5  # seconds before a call that the database rolled back is sent again
@@ -36,6 +38,8 @@ _KINDS: t.Mapping[str, str] = {
 # The database undid the whole call: it may be sent again, even when it writes.
 _ROLLED_BACK = frozenset({"SerializationFailure", "DeadlockDetected", "LockNotAvailable", "TransactionRollbackError"})
 _UNIQUE = re.compile(r"must be unique|already exists|duplicate key|the same (login|name)", re.IGNORECASE)
+_API_KEY = re.compile(r"[0-9a-f]{40}")
+_KEYS = "res.users.apikeys"
 _NO_DATABASE = re.compile(r'database "([^"]+)" does not exist')
 
 
@@ -69,6 +73,7 @@ class User:
     companies: frozenset[int]
     groups: frozenset[int]
     active: bool = True
+    tags: frozenset[int] = frozenset()  # of the person's contact
     id: int = field(default=0, compare=False)
     partner: int = field(default=0, compare=False)
 
@@ -141,36 +146,71 @@ class OdooClient:
     def records(self, model: str, domain: Domain, fields: t.Sequence[str]) -> list[Row]:
         """All records that fit, archived ones too, in pages of 1,000."""
         found: list[Row] = []
+        needed, last = {"id", *fields}, 0
         while True:
             options = {"fields": list(fields), "offset": len(found), "limit": PAGE, "order": "id"}
             page = self.read(model, "search_read", [domain], {**options, "context": {"active_test": False}})
-            if not isinstance(page, list):
+            if not isinstance(page, list) or not all(isinstance(row, dict) and needed <= row.keys() for row in page):
                 raise ApiError(f"{model}: expected a list of records", errors.INVALID, 200, where=self._where(model))
             found.extend(page)
             if len(page) < PAGE:
                 return found
+            if page[-1]["id"] == last:  # ordered by id: the same end twice is the same page twice
+                raise ApiError(
+                    f"{model}: the list goes round in circles", errors.INVALID, 200, where=self._where(model)
+                )
+            last = page[-1]["id"]
 
     def fields(self, model: str, names: t.Sequence[str]) -> frozenset[str]:
         """Those of the named fields that the model has."""
-        return frozenset(self.read(model, "fields_get", [list(names)], {"attributes": ["type"]}) or {})
+        found = self.read(model, "fields_get", [list(names)], {"attributes": ["type"]})
+        return frozenset(found) if isinstance(found, dict) else frozenset()
 
     # --- what the preflight asks
 
-    def check(self) -> dict[str, str]:
+    def check(self) -> dict[str, t.Any]:
         """Whether address, database and login can be used, and may make companies and users. Reads only, never raises."""
         account = f"{self.user} on {self.database}"
         try:
             version = self.version()
             self.sign_in()
-            denied = [
-                what for what, model in (("companies", "res.company"), ("users", "res.users")) if not self._may(model)
-            ]
+            denied = {"res.company": "companies", "res.users": "users"}
+            denied = {model: what for model, what in denied.items() if not self._may(model)}
+            expires = self._expiry()
         except ApiError as exc:
             state = {errors.REFUSED: "invalid", errors.CONFLICT: "invalid"}.get(exc.kind, "unreachable")
-            return {"state": state, "account": account, "message": exc.message}
+            why = f"{exc.message}: {self._advice()}" if exc.kind == errors.REFUSED else exc.message
+            return {"state": state, "account": account, "message": why}
         if denied:
-            return {"state": "insufficient", "account": account, "message": f"may not make {' and '.join(denied)}"}
-        return {"state": "valid", "account": account, "message": f"Odoo {version}"}
+            why = f"may not make {' and '.join(denied.values())}"
+            lacks = [f"{model}: create" for model in denied]
+            return {"state": "insufficient", "account": account, "message": why, "missing_scopes": lacks}
+        return {"state": "valid", "account": account, "message": f"Odoo {version}", "expires": expires}
+
+    @property
+    def _is_key(self) -> bool:
+        """Whether the secret looks like an API key: those have forty hexadecimal digits."""
+        return bool(_API_KEY.fullmatch(self._secret))
+
+    def _advice(self) -> str:
+        """What may be behind a refusal: Odoo itself says nothing more, be it a key or a password."""
+        if self._is_key:
+            return "the API key is another user's, was deleted, has expired (from Odoo 18 on keys do), or the login is archived"
+        return "it is no API key (forty hexadecimal digits); a password is wrong, or the user has two-factor sign-in"
+
+    def _expiry(self) -> str:
+        """When the key ends (from Odoo 18 on), where our user has only one: Odoo does not tell which one we use."""
+        if not self._is_key:
+            return ""
+        try:
+            if "expiration_date" not in self.fields(_KEYS, ["expiration_date"]):
+                return ""
+            rows = self.records(_KEYS, [["user_id", "=", self.sign_in()]], ["expiration_date"])
+        except ApiError as exc:
+            if exc.kind in (errors.INVALID, errors.REFUSED):  # not for everybody to read
+                return ""
+            raise
+        return str(rows[0]["expiration_date"] or "") if len(rows) == 1 else ""
 
     def claimed(self, wishes: t.Iterable[t.Mapping[str, t.Any]]) -> dict[str, str]:
         """Of new tenants (``id``, ``name``, ``owner.email``), which cannot be made and why: something of that name is not ours."""
@@ -192,6 +232,18 @@ class OdooClient:
                 why.update(dict.fromkeys(logins[user.login], not_ours(f"the login {user.login}", user.id)))
         return why
 
+    def usage(self, tenants: t.Iterable[t.Mapping[str, t.Any]]) -> dict[str, dict[str, int]]:
+        """How many people work in each tenant's company: open logins, and those that were closed with it."""
+        uid = self.sign_in()
+        homes = {company.id: company.tenant for company in self.companies(False, [str(each["id"]) for each in tenants])}
+        found = {rut: {"users": 0} for rut in homes.values()}
+        counted: Domain = ["|", ["active", "=", True], ["category_id.name", "=", CLOSED_TAG]]
+        domain: Domain = [["share", "=", False], ["company_ids", "in", sorted(homes)], *counted]
+        for user in self.users_where(domain) if homes else ():
+            for company in user.companies & homes.keys() if user.id != uid else ():
+                found[homes[company]]["users"] += 1
+        return found
+
     # --- companies
 
     def catalogue(self, countries: t.Iterable[str], currencies: t.Iterable[str], modules: t.Iterable[str]) -> Catalogue:
@@ -199,13 +251,15 @@ class OdooClient:
         lands = self.records("res.country", [["code", "in", sorted(set(countries))]], ["id", "name", "code"])
         money = self.records("res.currency", [["name", "in", sorted(set(currencies))]], ["id", "name", "active"])
         parts = self.records("ir.module.module", [["name", "in", sorted(set(modules))]], ["name", "state"])
-        return Catalogue(
-            countries={row["code"]: row["id"] for row in lands},
-            currencies={row["name"]: row["id"] for row in money},
-            asleep=frozenset(row["name"] for row in money if not row["active"]),
-            modules=frozenset(row["name"] for row in parts if row["state"] == "installed"),
-            charts="chart_template" in self.fields("res.company", ["chart_template"]),
-        )
+        charts = "chart_template" in self.fields("res.company", ["chart_template"])
+        with self._understood("res.country and res.currency"):
+            return Catalogue(
+                countries={row["code"]: row["id"] for row in lands},
+                currencies={row["name"]: row["id"] for row in money},
+                asleep=frozenset(row["name"] for row in money if not row["active"]),
+                modules=frozenset(row["name"] for row in parts if row["state"] == "installed"),
+                charts=charts,
+            )
 
     def companies(
         self, charts: bool, tenants: t.Sequence[str] = (), countries: t.Mapping[str, int] | None = None
@@ -218,7 +272,10 @@ class OdooClient:
         wanted = ["name", "vat", "company_registry", "currency_id", "country_id", "partner_id", "email", "active"]
         codes = {number: code for code, number in (countries or {}).items()}
         rows = self.records("res.company", domain, [*wanted, "chart_template"] if charts else wanted)
-        return [_company(row, rut, codes) for row in rows for rut in [owner.owner_of(row["company_registry"])] if rut]
+        with self._understood("res.company"):
+            return [
+                _company(row, rut, codes) for row in rows for rut in [owner.owner_of(row["company_registry"])] if rut
+            ]
 
     def names_held(self, names: t.Sequence[str]) -> dict[str, tuple[int, str]]:
         """Which of these company names exist: name → (id, company_registry)."""
@@ -271,11 +328,20 @@ class OdooClient:
 
     def users(self, logins: t.Sequence[str]) -> list[User]:
         """The users with these logins, archived ones too."""
-        return self._users([["login", "in", list(logins)]]) if logins else []
+        return self.users_where([["login", "in", list(logins)]]) if logins else []
 
     def users_at_home(self, companies: t.Sequence[int]) -> list[User]:
         """The active users whose default company is one of these."""
-        return self._users([["company_id", "in", list(companies)], ["active", "=", True]]) if companies else []
+        at_home: Domain = [["company_id", "in", list(companies)], ["active", "=", True]]
+        return self.users_where(at_home) if companies else []
+
+    def users_where(self, domain: Domain) -> list[User]:
+        """The users that fit, archived ones too."""
+        groups = self.group_field()
+        wanted = ["name", "login", "email", "company_id", "company_ids", groups, "active", "category_id", "partner_id"]
+        rows = self.records("res.users", domain, wanted)
+        with self._understood("res.users"):
+            return [_user(row, groups) for row in rows]
 
     def groups(self, names: t.Iterable[str]) -> dict[str, int]:
         """Ids of groups by external id (``base.group_user``); unknown ones are left out."""
@@ -291,7 +357,7 @@ class OdooClient:
 
     def languages(self) -> frozenset[str]:
         """Codes of the installed languages."""
-        return frozenset(row["code"] for row in self.records("res.lang", [["active", "=", True]], ["code"]))
+        return frozenset(str(row["code"]) for row in self.records("res.lang", [["active", "=", True]], ["code"]))
 
     def create_users(self, rows: t.Sequence[Row]) -> list[int]:
         """Create all of these users or none; the ids in the same order. Odoo invites them by mail; we set no password."""
@@ -315,10 +381,14 @@ class OdooClient:
 
     # --- inside
 
-    def _users(self, domain: Domain) -> list[User]:
-        groups = self.group_field()
-        wanted = ["name", "login", "email", "company_id", "company_ids", groups, "active", "partner_id"]
-        return [_user(row, groups) for row in self.records("res.users", domain, wanted)]
+    @contextlib.contextmanager
+    def _understood(self, model: str) -> t.Iterator[None]:
+        """What is done inside turns records into our words; a record of another shape than the model's is an ApiError."""
+        try:
+            yield
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+            why = f"{model}: a record is not of the shape that Odoo's model has"
+            raise ApiError(why, errors.INVALID, 200, where=self._where(model)) from None
 
     def ever_logged_in(self, number: int) -> bool:
         """Whether the user is known to have logged in at least once."""
@@ -459,6 +529,7 @@ def _user(row: Row, groups: str) -> User:
         companies=frozenset(row["company_ids"]),
         groups=frozenset(row[groups]),
         active=bool(row["active"]),
+        tags=frozenset(row.get("category_id") or ()),
         id=row["id"],
         partner=_link(row["partner_id"])[0],
     )

@@ -16,7 +16,10 @@ from functools import partial
 from ansible_collections.smartercl.smarteros.plugins.module_utils import bulk, errors
 from ansible_collections.smartercl.smarteros.plugins.module_utils.clients.chatwoot import (
     ADMINISTRATOR,
+    CLOUD,
     FOREIGN,
+    WEB_WIDGET,
+    WHATSAPP,
     Account,
     ChatwootClient,
     Inbox,
@@ -38,11 +41,34 @@ _SIGNS = " .-&'"  # what a tenant's name may hold beside letters and digits
 
 
 @dataclass(frozen=True)
+class Number:
+    """A tenant's WhatsApp number. ``lacking`` names variables without which it gets no inbox; the rest is never shown."""
+
+    phone_number: str
+    phone_number_id: str
+    business_account_id: str
+    token: str = field(default="", repr=False)
+    app_secret: str = field(default="", repr=False)
+    lacking: tuple[str, ...] = ()
+
+    @property
+    def config(self) -> dict[str, str]:
+        """The inbox's settings that are ours. Without the app's secret Chatwoot would believe posts of anybody."""
+        return {
+            "api_key": self.token,
+            "phone_number_id": self.phone_number_id,
+            "business_account_id": self.business_account_id,
+            "app_secret": self.app_secret,
+        }
+
+
+@dataclass(frozen=True)
 class Wish:
     """What a tenant wants of Chatwoot.
 
     ``account_id`` is the id that was written down; ``creating_after`` the highest id that was known when a run began to
-    make the account and did not live to write its id down.
+    make the account and did not live to write its id down. ``users`` is how many the plan allows (None: unlimited),
+    ``agents`` the limit that was last given to Chatwoot (0: none).
     """
 
     tenant: str
@@ -56,6 +82,9 @@ class Wish:
     website_url: str
     account_id: int | None = None
     creating_after: int | None = None
+    users: int | None = None
+    agents: int | None = None
+    number: Number | None = None
     state: str = PRESENT
 
 
@@ -137,10 +166,11 @@ def plan(wish: Wish, found: Found) -> list[Step]:
     return [*_opening(wish, found), *_furnishing(wish, found)]
 
 
-def predicted(client: ChatwootClient, wish: Wish, found: Found) -> bulk.Result:
-    """The result that carrying out the plan will have, as far as it can be known before."""
+def predicted(client: ChatwootClient, wish: Wish, found: Found, operator: int = 0) -> bulk.Result:
+    """The result that carrying out the plan will have, as far as it can be known before. ``operator`` is his id."""
     steps = plan(wish, found)
     result = _result(client, wish, found)
+    _count_users(result, wish, found, operator)
     result.changes = [step.change for step in steps]
     result.created = any(step.kind == "create" for step in steps)
     return result
@@ -236,7 +266,11 @@ def _at_known_id(client: ChatwootClient, wish: Wish, number: int, world: World) 
     seat = world.seats.get(number)
     if world.listed is not None and number in world.listed:
         account: Account | None = world.listed[number]
-    elif seat is not None and (seat.name, seat.role, seat.status) == (wanted.name, ADMINISTRATOR, wanted.status):
+    elif (
+        seat is not None
+        and (seat.name, seat.role, seat.status) == (wanted.name, ADMINISTRATOR, wanted.status)
+        and (wish.state != PRESENT or (wish.agents or 0) == (wanted.agents or 0))
+    ):
         # Where accounts cannot be listed, the profile vouches for it and saves a request per tenant
         return replace(wanted, id=number)
     else:
@@ -312,6 +346,8 @@ def _wanted(wish: Wish) -> Account:
         status="suspended" if wish.state == SUSPENDED else "active",
         tenant=wish.tenant,
         slug=wish.slug,
+        # The operator has a seat, too
+        agents=None if wish.users is None else wish.users + 1,
     )
 
 
@@ -320,7 +356,7 @@ def _what(wish: Wish) -> str:
 
 
 def _shown(account: Account) -> dict[str, t.Any]:
-    names = ("name", "locale", "domain", "support_email", "status", "tenant", "slug")
+    names = ("name", "locale", "domain", "support_email", "status", "tenant", "slug", "agents")
     return {name: getattr(account, name) for name in names}
 
 
@@ -361,7 +397,8 @@ def _furnishing(wish: Wish, found: Found) -> list[Step]:
         if found.account is not None and found.linked:
             return []
         found = replace(found, members=(), inboxes=())
-    return [*_admin_steps(wish, found.members or ()), *_inbox_steps(wish, found.inboxes or ())]
+    inboxes = found.inboxes or ()
+    return [*_admin_steps(wish, found.members or ()), *_inbox_steps(wish, inboxes), *_number_steps(wish, inboxes)]
 
 
 def _admin_steps(wish: Wish, members: t.Sequence[Member]) -> list[Step]:
@@ -387,6 +424,39 @@ def _inbox_steps(wish: Wish, inboxes: t.Sequence[Inbox]) -> list[Step]:
     return []
 
 
+def _number_steps(wish: Wish, inboxes: t.Sequence[Inbox]) -> list[Step]:
+    """The WhatsApp inbox; the secrets in it are compared, and told of without being shown."""
+    if wish.number is None or wish.number.lacking:
+        return []
+    what = f"WhatsApp inbox {wish.number.phone_number} of {_what(wish)}"
+    inbox = _number_inbox(wish, inboxes)
+    if inbox is None:
+        shown = {"phone_number_id": wish.number.phone_number_id, "business_account_id": wish.number.business_account_id}
+        return [Step("whatsapp", bulk.Change("create", what, None, {"name": number_name(wish.name), **shown}))]
+    wanted = {**wish.number.config, "provider": CLOUD}
+    there = {**{key: str(inbox.config.get(key) or "") for key in wish.number.config}, "provider": inbox.provider}
+    differs = [key for key in wanted if wanted[key] != there[key]]
+    if not differs:
+        return []
+    before = {key: _masked(key, there[key], "another" if there[key] else "none") for key in differs}
+    after = {key: _masked(key, wanted[key], "as configured") for key in differs}
+    return [Step("whatsapp", bulk.Change("update", what, before, after))]
+
+
+def _masked(key: str, value: str, instead: str) -> str:
+    return instead if key in ("api_key", "app_secret") else value
+
+
+def _number_inbox(wish: Wish, inboxes: t.Iterable[Inbox]) -> Inbox | None:
+    number = wish.number.phone_number if wish.number else ""
+    return next((each for each in inboxes if each.channel == WHATSAPP and each.phone_number == number), None)
+
+
+def number_name(name: str) -> str:
+    """What a tenant's WhatsApp inbox is called."""
+    return f"WhatsApp {inbox_name(name)}"
+
+
 def inbox_name(name: str) -> str:
     """A tenant's name as Chatwoot takes it for an inbox: no sign at either end («Umbrella & Co.» → «Umbrella & Co»)."""
     return name.strip(_SIGNS)
@@ -398,8 +468,9 @@ def _admin(wish: Wish, members: t.Iterable[Member]) -> Member | None:
 
 def _inbox(wish: Wish, inboxes: t.Sequence[Inbox]) -> Inbox | None:
     """The tenant's inbox by its name; people may have renamed it, so its address counts too."""
-    named = [inbox for inbox in inboxes if inbox.name == inbox_name(wish.name)]
-    there = [inbox for inbox in inboxes if inbox.website_url == wish.website_url]
+    websites = [inbox for inbox in inboxes if inbox.channel == WEB_WIDGET]
+    named = [inbox for inbox in websites if inbox.name == inbox_name(wish.name)]
+    there = [inbox for inbox in websites if inbox.website_url == wish.website_url]
     both = [inbox for inbox in named if inbox in there]
     return next(iter([*both, *there, *named]), None)
 
@@ -411,11 +482,30 @@ def _result(client: ChatwootClient, wish: Wish, found: Found) -> bulk.Result:
         result.fail(_what(wish), found.error)
     elif wish.state != PRESENT and found.account is None:
         result.state = bulk.ABSENT
-    elif wish.state == PRESENT and found.note:
-        result.message = f"{found.note}: made anew"
+    elif wish.state == PRESENT:
+        result.message = "; ".join(filter(None, [f"{found.note}: made anew" if found.note else "", _without(wish)]))
     if found.account is not None and result.state != bulk.ABSENT:
         _refer(client, result, wish, found)
     return result
+
+
+def _without(wish: Wish) -> str:
+    """Why there is no WhatsApp inbox although the tenant wants one."""
+    if wish.number is None or not wish.number.lacking:
+        return ""
+    return f"no WhatsApp inbox for {wish.number.phone_number}: not set: {', '.join(wish.number.lacking)}"
+
+
+def _count_users(result: bulk.Result, wish: Wish, found: Found, operator: int) -> None:
+    """How many people use the account, the wished administrator among them; only where it could be looked at."""
+    if wish.state != PRESENT or result.state != bulk.READY or (found.members is None and found.account is not None):
+        return
+    people = {member.email.lower() for member in found.members or () if member.id != operator}
+    count = len(people | {wish.admin_email.lower()})
+    result.usage["users"] = count
+    if wish.users is not None and count > wish.users:
+        told = f"{count} users, and the plan allows {wish.users}"
+        result.message = "; ".join(filter(None, [result.message, told]))
 
 
 def _refer(client: ChatwootClient, result: bulk.Result, wish: Wish, found: Found) -> None:
@@ -427,6 +517,12 @@ def _refer(client: ChatwootClient, result: bulk.Result, wish: Wish, found: Found
         result.ref["user_id"] = admin.id
     if inbox is not None:
         result.ref["inbox_id"] = inbox.id
+    talking = _number_inbox(wish, found.inboxes or ())
+    if talking is not None:
+        result.ref["whatsapp_inbox_id"] = talking.id
+    agents = _wanted(wish).agents or 0
+    if wish.state == PRESENT and agents != (wish.agents or 0):
+        result.ref["agents"] = agents
 
 
 # --- carrying out
@@ -453,7 +549,9 @@ class _Builder:
                 self.found = _with_contents(self.client, self.found, account.id)
                 _refer(self.client, self.result, self.wish, self.found)
             self._do(_furnishing(self.wish, self.found))
+            _count_users(self.result, self.wish, self.found, self.world.operator)
         except ApiError as exc:
+            self.result.ref.pop("agents", None)  # perhaps it was not given: the next run looks
             self.result.fail(_what(self.wish), exc)
         return self.result
 
@@ -481,7 +579,7 @@ class _Builder:
 
     def _update(self, step: Step) -> None:
         account = t.cast(Account, self.found.account)
-        wanted = replace(_wanted(self.wish), id=account.id, others=account.others)
+        wanted = replace(_wanted(self.wish), id=account.id, others=account.others, limits=account.limits)
         self.client.change_account(account.id, wanted, set(step.change.after or {}))
         self.found = replace(self.found, account=wanted)
 
@@ -507,3 +605,18 @@ class _Builder:
             self.result.ref["inbox_id"] = self.client.create_inbox(self._number, inbox)
         else:
             self.client.change_inbox(self._number, inbox.id, self.wish.website_url)
+
+    def _whatsapp_inbox(self) -> Inbox:
+        """The WhatsApp inbox as it shall be, with what of its settings is not ours."""
+        number = t.cast(Number, self.wish.number)
+        there = _number_inbox(self.wish, self.found.inboxes or ())
+        config = {**(there.config if there else {}), **number.config}
+        name = number_name(self.wish.name)
+        return Inbox(there.id if there else 0, name, "", WHATSAPP, number.phone_number, CLOUD, config)
+
+    def _whatsapp(self, _step: Step) -> None:
+        inbox = self._whatsapp_inbox()
+        if inbox.id:
+            self.client.change_number(self._number, inbox)
+        else:
+            self.result.ref["whatsapp_inbox_id"] = self.client.create_number(self._number, inbox)

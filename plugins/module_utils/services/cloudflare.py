@@ -7,7 +7,7 @@ import typing as t
 from dataclasses import dataclass, field, replace
 
 from ansible_collections.smartercl.smarteros.plugins.module_utils import errors, reconcile
-from ansible_collections.smartercl.smarteros.plugins.module_utils.bulk import ABSENT, Change, Result
+from ansible_collections.smartercl.smarteros.plugins.module_utils.bulk import ABSENT, SUSPENDED, Change, Result
 from ansible_collections.smartercl.smarteros.plugins.module_utils.clients.cloudflare import (
     AUTOMATIC,
     EXCLUSIVE,
@@ -32,11 +32,15 @@ Sent = dict[str, t.Union[Ids, ApiError]]  # by tenant
 
 @dataclass(frozen=True)
 class Wish:
-    """What a tenant wants of one name and type; ``present`` False: no record of the tenant's there."""
+    """What a tenant wants of one name and type; ``present`` False: no record of the tenant's there.
+
+    ``suspended`` is only told on: the record of a suspended tenant is as present as any, it leads elsewhere.
+    """
 
     tenant: str
     record: Record
     present: bool = True
+    suspended: bool = False
 
 
 @dataclass
@@ -51,6 +55,7 @@ class Todo:
     error: ApiError | None = None
     fresh: bool = False  # the tenant had no record of ours in the zone
     present: bool = False  # at least one record is wished
+    suspended: bool = False  # and those that are belong to a suspended tenant
 
     @property
     def size(self) -> int:
@@ -85,6 +90,7 @@ def plan(
     for wish in wishes:
         todo = todos[wish.tenant]
         todo.present = todo.present or wish.present
+        todo.suspended = todo.suspended or wish.suspended
         todo.fresh = wish.tenant not in owners
         taken = in_the_way(wish.tenant, wish.record, by_name) if wish.present else []
         if taken and todo.error is None:
@@ -141,6 +147,8 @@ def results(todos: t.Mapping[str, Todo], sent: Sent) -> list[Result]:
         row = Result(tenant, created=todo.fresh and bool(todo.post), changes=changes(todo))
         if not todo.present:
             row.state = ABSENT
+        elif todo.suspended:
+            row.state = SUSPENDED
         answer = todo.error or sent.get(tenant, {})
         if isinstance(answer, ApiError):
             # A tenant's changes share a transaction: none of them happened
@@ -161,12 +169,12 @@ def ids_of(todo: Todo) -> Ids:
 
 
 def _wish(item: t.Mapping[str, t.Any], apex: str) -> Wish:
-    kind, present = item["type"], item.get("state", "present") == "present"
+    kind, state = item["type"], item.get("state", "present")
     name = normal_name(item["name"], apex)
     if name != apex and not name.endswith(f".{apex}"):
         raise ApiError(f"{item['name']!r} is not a name in the zone {apex} (give the full name, or @)")
     record = Record(name, kind, "", owner=item["tenant"])
-    if not present:
+    if state == "absent":
         return Wish(item["tenant"], record, present=False)
     content = normal_content(kind, item.get("content") or "", apex)
     ttl = item.get("ttl") or AUTOMATIC
@@ -176,7 +184,8 @@ def _wish(item: t.Mapping[str, t.Any], apex: str) -> Wish:
         raise ApiError(f"{record.key}: ttl {ttl} is neither 1 (automatic) nor 30 to 86400 seconds")
     proxied = bool(item.get("proxied")) and kind in PROXIABLE
     # Cloudflare reports every proxied record as automatic
-    return Wish(item["tenant"], replace(record, content=content, proxied=proxied, ttl=AUTOMATIC if proxied else ttl))
+    record = replace(record, content=content, proxied=proxied, ttl=AUTOMATIC if proxied else ttl)
+    return Wish(item["tenant"], record, suspended=state == "suspended")
 
 
 def _rivals(wishes: t.Sequence[Wish]) -> dict[str, ApiError]:

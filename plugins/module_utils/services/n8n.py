@@ -11,8 +11,10 @@ from dataclasses import dataclass, field, replace
 from ansible_collections.smartercl.smarteros.plugins.module_utils import errors, reconcile
 from ansible_collections.smartercl.smarteros.plugins.module_utils.bulk import ABSENT, SUSPENDED, Change, Result
 from ansible_collections.smartercl.smarteros.plugins.module_utils.clients.n8n import (
+    RESTING_TAG,
     N8n,
     Workflow,
+    bears,
     hooks,
     our_tags,
     ours,
@@ -38,12 +40,16 @@ KNOWN_SETTINGS = (
 
 @dataclass(frozen=True)
 class Goal:
-    """What shall become of one tenant: ``state`` present, suspended or absent."""
+    """What shall become of one tenant: ``state`` present, suspended or absent.
+
+    ``limit`` is how many workflows its plan allows, None for any number.
+    """
 
     tenant: str
     state: str
     active: bool
     wishes: tuple[Wish, ...]
+    limit: int | None = None
 
 
 @dataclass(frozen=True)
@@ -56,8 +62,9 @@ class Step:
     change: Change | None = None
     active: bool | None = None  # to be switched so; None: leave as it is
     content: bool = False  # nodes, connections or settings differ
-    tags: bool = False  # our tags are missing
+    tags: bool = False  # our tags are missing, or one says that it rests
     delete: bool = False
+    resting: bool | None = None  # to be marked so (or no longer): made by people, switched off with the tenant
 
 
 @dataclass
@@ -69,6 +76,8 @@ class Todo:
     rut_tag: str = ""  # id of the tenant's tag, to be deleted
     fresh: bool = False
     error: ApiError | None = None
+    used: int = 0  # how many workflows the tenant will have, those made by people too
+    message: str = ""
 
 
 def goals_of(
@@ -85,7 +94,7 @@ def goals_of(
         try:
             # Suspending and deleting go by tags alone, so they work when a value is missing
             wishes = tuple(render(templates[name], tenant, values) for name in item["templates"]) if present else ()
-            goals.append(Goal(tenant, item["state"], bool(item.get("active", True)), wishes))
+            goals.append(Goal(tenant, item["state"], bool(item.get("active", True)), wishes, item.get("limit")))
         except ApiError as exc:
             bad[tenant] = exc
     return goals, bad
@@ -104,8 +113,10 @@ def plan(
         todo = todos[goal.tenant] = Todo(goal, fresh=not own, error=bad.get(goal.tenant))
         if todo.error is None and goal.state == "present":
             _plan_present(todo, own, by_name, by_hook)
+            _mind_limit(todo, own, by_rut.get(goal.tenant, ()))
         elif todo.error is None and goal.state == "suspended":
-            todo.steps = [_switched(each, active=False) for each in own if each.active]
+            todo.steps = [_put_to_rest(each) for each in own if each.active]
+            todo.used = len(_counted(goal.tenant, by_rut.get(goal.tenant, ())))
         elif todo.error is None:
             todo.steps = [_deleted(each) for each in own]
             tag = our_tags(goal.tenant)[1]
@@ -221,8 +232,35 @@ def _plan_present(
                 todo.error = ApiError(why, errors.CONFLICT)
         todo.steps += [_deleted(each) for each in spare if each is not None]
         todo.steps.append(_created(wish, todo.goal) if best is None else _updated(wish, todo.goal, best))
+    known = {step.found.id for step in todo.steps if step.found is not None}
+    todo.steps += [_woken(each) for each in own if RESTING_TAG in each.tags and each.id not in known]
     if todo.error is not None:
         todo.steps = []
+
+
+def _mind_limit(todo: Todo, own: t.Sequence[Workflow], named: t.Sequence[Workflow]) -> None:
+    """Refuse to make workflows beyond the plan's limit; those that are there already are only told."""
+    limit = todo.goal.limit
+    there = {each.id: each.name for each in (*_counted(todo.goal.tenant, named), *own) if not each.archived}
+    for step in todo.steps:
+        if step.found is not None:
+            there.pop(step.found.id, None)
+    kept = [*there.values(), *(step.name for step in todo.steps if not step.delete)]
+    todo.used = len(kept)
+    if limit is None or len(kept) <= limit or todo.error is not None:
+        return
+    made = sorted(step.name for step in todo.steps if step.found is None)
+    why = f"the plan allows {limit} workflows and there would be {len(kept)}: {', '.join(sorted(kept))}"
+    if made:
+        todo.error = ApiError(f"{why}. Not made: {', '.join(made)}", errors.CONFLICT)
+        todo.steps = []
+    else:
+        todo.message = why
+
+
+def _counted(rut: str, named: t.Iterable[Workflow]) -> list[Workflow]:
+    """The workflows that count for a tenant: those that bear its tag, whoever made them, but for archived ones."""
+    return [each for each in named if our_tags(rut)[1] in each.tags and not each.archived]
 
 
 def _preference(workflow: Workflow) -> tuple[bool, bool, str]:
@@ -294,12 +332,20 @@ def _outside(name: str, active: bool, archived: bool, tags: list[str]) -> dict[s
 
 
 def _tags_of(wish: Wish, found: Workflow) -> list[str]:
-    return sorted(tag for tag in our_tags(wish.tenant) if tag in found.tags)
+    return sorted(tag for tag in (*our_tags(wish.tenant), RESTING_TAG) if tag in found.tags)
 
 
-def _switched(found: Workflow, active: bool) -> Step:
-    change = Change("update", f"workflow {found.name}", {"active": found.active}, {"active": active})
-    return Step(found.name, None, found, change, active=active)
+def _put_to_rest(found: Workflow) -> Step:
+    """Switch off. The ones that we made are known again; those made by people get a mark, to be woken with the tenant."""
+    change = Change("update", f"workflow {found.name}", {"active": True}, {"active": False})
+    made = bears(found, found.name, (str(node.get("name")) for node in found.nodes))
+    marked = made or RESTING_TAG in found.tags
+    return Step(found.name, None, found, change, active=False, resting=None if marked else True)
+
+
+def _woken(found: Workflow) -> Step:
+    change = Change("update", f"workflow {found.name}", {"resting": True}, {"resting": False})
+    return Step(found.name, None, found, change, active=True if not found.archived else None, resting=False)
 
 
 def _deleted(found: Workflow) -> Step:
@@ -348,12 +394,22 @@ def _carry_out(client: N8n, step: Step, tags: dict[str, str], row: Result) -> No
     if step.delete and step.found is not None:
         client.delete(step.found)
     elif step.wish is None and step.found is not None:
-        client.switch(step.found, bool(step.active))
+        if step.resting:  # before it is off: a run that dies between the two finds it active
+            client.set_tags(step.found, _with_rest(client, step.found, tags))
+        if step.active is not None:
+            client.switch(step.found, step.active)
+        if step.resting is False:
+            client.set_tags(step.found, (ident for name, ident in step.found.tags.items() if name != RESTING_TAG))
     elif step.wish is not None and step.change is not None:
         _bring_about(client, step, step.wish, tags, row)
         return
     if step.change is not None:
         row.changes.append(step.change)
+
+
+def _with_rest(client: N8n, found: Workflow, tags: dict[str, str]) -> list[str]:
+    tags[RESTING_TAG] = tags.get(RESTING_TAG) or client.create_tag(RESTING_TAG)
+    return [*found.tags.values(), tags[RESTING_TAG]]
 
 
 def _bring_about(client: N8n, step: Step, wish: Wish, tags: dict[str, str], row: Result) -> None:
@@ -371,6 +427,7 @@ def _bring_about(client: N8n, step: Step, wish: Wish, tags: dict[str, str], row:
             for name in our_tags(wish.tenant):
                 tags[name] = tags.get(name) or client.create_tag(name)
             ids = {**found.tags, **{name: tags[name] for name in our_tags(wish.tenant)}}
+            ids.pop(RESTING_TAG, None)
             client.set_tags(found, ids.values())
         if step.active is not None:
             _switch(client, found, wish, step.active)
@@ -397,6 +454,9 @@ def _blank(todo: Todo, url: str = "") -> Result:
     state = {"suspended": SUSPENDED, "absent": ABSENT}.get(todo.goal.state)
     row = Result(todo.goal.tenant, url=f"{url.rstrip('/')}/webhook/{todo.goal.tenant}" if url and state is None else "")
     row.state = state or row.state
+    row.message = todo.message
+    if state != ABSENT:
+        row.usage = {"workflows": todo.used}
     row.ref = {
         step.wish.template: step.found.id for step in todo.steps if step.wish is not None and step.found is not None
     }

@@ -49,7 +49,7 @@ class Observed:
 
 @dataclass(frozen=True)
 class Task:
-    """What is to be done for one tenant: ``action`` is create, update, archive, remove, or empty for nothing."""
+    """What is to be done for one tenant: ``action`` is create, update, remove, or empty for nothing."""
 
     wish: CompanyWish
     action: str = ""
@@ -98,7 +98,7 @@ def predicted(task: Task) -> bulk.Result:
     # One that comes back from the archive is new to the tenant, too: undoing archives it again
     came_back = task.wish.state == PRESENT and task.found is not None and not task.found.active
     result.created = task.action == "create" or came_back
-    if task.wish.state != PRESENT and task.found is None:
+    if task.wish.state != PRESENT and (task.found is None or not task.found.active):
         result.state = bulk.ABSENT
     if task.found is not None and result.state != bulk.ABSENT:
         result.ref = {"company_id": task.found.id}
@@ -202,11 +202,9 @@ def _adjustment(wish: CompanyWish, found: Company, wanted: Company) -> Task:
 
 
 def _retirement(wish: CompanyWish, found: Company | None) -> Task:
-    if found is None or not found.active:
+    # A suspended tenant keeps its company as it is; its users' logins are closed (odoo_users)
+    if found is None or not found.active or wish.state == SUSPENDED:
         return Task(wish, "", found)
-    if wish.state == SUSPENDED:
-        change = bulk.Change("update", _what(wish), {"active": True}, {"active": False})
-        return Task(wish, "archive", found, None, (change,))
     change = bulk.Change("delete", _what(wish), _shown(found, {"name", "vat", "country", "currency", "email"}), None)
     return Task(wish, "remove", found, None, (change,))
 
@@ -319,7 +317,7 @@ def _chart(client: OdooClient, task: Task, done: t.Mapping[str, _Done]) -> str:
 
 
 def _retire(client: OdooClient, todo: t.Mapping[str, Task], done: dict[str, _Done], concurrency: int) -> None:
-    leaving = {rut: t.cast(Company, task.found) for rut, task in todo.items() if task.action in ("archive", "remove")}
+    leaving = {rut: t.cast(Company, task.found) for rut, task in todo.items() if task.action == "remove"}
     if not leaving:
         return
     try:
@@ -336,7 +334,6 @@ def _retire(client: OdooClient, todo: t.Mapping[str, Task], done: dict[str, _Don
     def empty(company: Company) -> None:
         _send_users_home(client, at_home.get(company.id, ()), staying)
 
-    _each(todo, done, concurrency, "archive", lambda task: _archive(client, t.cast(Company, task.found), empty))
     _each(todo, done, concurrency, "remove", lambda task: _remove(client, t.cast(Company, task.found), empty))
 
 
@@ -347,19 +344,14 @@ def _send_users_home(client: OdooClient, users: t.Sequence[client_odoo.User], st
         client.change_user(user.id, {"company_id": elsewhere[0]} if elsewhere else {"active": False})
 
 
-def _archive(client: OdooClient, company: Company, empty: t.Callable[[Company], None]) -> str:
-    empty(company)
-    client.change_company(company.id, {"active": False})
-    return ""
-
-
 def _remove(client: OdooClient, company: Company, empty: t.Callable[[Company], None]) -> str:
     try:
         client.delete("res.company", company.id)
     except ApiError as exc:
         if exc.kind not in DIVISIBLE:
             raise
-        _archive(client, company, empty)
+        empty(company)
+        client.change_company(company.id, {"active": False})
         return "archived, not deleted: Odoo keeps a company that something refers to"
     tidy(client, company.partner)
     return ""

@@ -3,6 +3,9 @@
 
 A login belongs to the tenant of its default company. That tenant keeps name, address and activity; any other tenant
 only adds its company and the groups it needs, so that two tenants never undo each other.
+
+Suspending closes the logins of all who work in the company, also of those who were added by hand, and resuming opens
+those that were closed by it. Who also works for another tenant keeps his login.
 """
 
 from __future__ import annotations
@@ -13,13 +16,15 @@ from functools import partial
 
 from ansible_collections.smartercl.smarteros.plugins.module_utils import bulk, errors, owner
 from ansible_collections.smartercl.smarteros.plugins.module_utils.clients import odoo as client_odoo
+from ansible_collections.smartercl.smarteros.plugins.module_utils.clients import odoo_people
 from ansible_collections.smartercl.smarteros.plugins.module_utils.clients.odoo import OdooClient, User
 from ansible_collections.smartercl.smarteros.plugins.module_utils.errors import ApiError
 from ansible_collections.smartercl.smarteros.plugins.module_utils.reconcile import run_all
 from ansible_collections.smartercl.smarteros.plugins.module_utils.services import odoo as service_odoo
-from ansible_collections.smartercl.smarteros.plugins.module_utils.services.odoo import ABSENT, PRESENT
+from ansible_collections.smartercl.smarteros.plugins.module_utils.services.odoo import ABSENT, PRESENT, SUSPENDED
 
 INTERNAL = "base.group_user"
+TENANTS_A_WRITE = 100  # whose logins are closed or opened in one write
 # Who runs a shop: contacts, sales and the website, as far as these modules are installed
 DEFAULT_GROUPS = (
     INTERNAL,
@@ -31,7 +36,10 @@ DEFAULT_GROUPS = (
 
 @dataclass(frozen=True)
 class UserWish:
-    """What a tenant wants of a login. ``groups`` are external ids; None: the default ones that this Odoo knows."""
+    """What a tenant wants of a login. ``groups`` are external ids; None: the default ones that this Odoo knows.
+
+    ``limit`` is how many people the tenant's plan allows; None: as many as they like.
+    """
 
     tenant: str
     login: str
@@ -40,12 +48,17 @@ class UserWish:
     groups: tuple[str, ...] | None = None
     lang: str = "es_CL"
     tz: str = "America/Santiago"
+    limit: int | None = None
     state: str = PRESENT
 
 
 @dataclass(frozen=True)
 class Observed:
-    """What Odoo has: company ids by tenant, users by login, group ids by external id, languages, and our own user's id."""
+    """What Odoo has: company ids by tenant, users by login, group ids by external id, languages, and our own user's id.
+
+    ``people`` are the internal users of the wishes' companies, by company and archived ones too, without our own user;
+    ``tag`` is what closed logins bear, 0 when there is no such tag yet.
+    """
 
     companies: t.Mapping[str, int]
     archived: frozenset[str]  # tenants whose company is archived
@@ -53,11 +66,26 @@ class Observed:
     groups: t.Mapping[str, int]
     languages: frozenset[str]
     uid: int
+    people: t.Mapping[int, t.Sequence[User]] = field(default_factory=dict)
+    tag: int = 0
+    closing: frozenset[int] = frozenset()  # companies that are suspended together in this call
+
+    def at_work(self, company: int) -> list[User]:
+        """Who counts for a plan's limit: whose login is open, or was closed with the tenant."""
+        return [user for user in self.people.get(company, ()) if user.active or self.was_closed(user)]
+
+    def was_closed(self, user: User) -> bool:
+        """Whether a login is one that we closed."""
+        return bool(self.tag) and self.tag in user.tags and not user.active
 
 
 @dataclass(frozen=True)
 class Task:
-    """What is to be done for one wish: ``action`` is create, update, archive, remove, or empty for nothing."""
+    """What is to be done for one wish: ``action`` is create, update, remove, or empty for nothing.
+
+    ``close`` and ``reopen`` are the logins of the company that are closed or opened with the tenant; ``used`` is how
+    many people work there afterwards, None where that is not known.
+    """
 
     wish: UserWish
     action: str = ""
@@ -65,6 +93,11 @@ class Task:
     wanted: User | None = None
     lang: str = ""
     changes: tuple[bulk.Change, ...] = ()
+    close: tuple[int, ...] = ()
+    reopen: tuple[int, ...] = ()
+    company: int = 0
+    used: int | None = None
+    tag: int = 0
     error: ApiError | None = None
 
 
@@ -77,21 +110,29 @@ class _Done:
 
 
 def observe(client: OdooClient, wishes: t.Sequence[UserWish]) -> Observed:
-    """Read what planning needs: about five requests, and one per thousand companies or logins."""
+    """Read what planning needs: about seven requests, and one per thousand companies or logins."""
     uid = client.sign_in()
     logins = sorted({wish.login for wish in wishes})
     pages = [logins[start : start + client_odoo.PAGE] for start in range(0, len(logins), client_odoo.PAGE)]
     users = {user.login: user for page in pages for user in client.users(page)}
     companies = client.companies(charts=False)
+    ids = {company.tenant: company.id for company in companies}
+    asked = sorted({ids[wish.tenant] for wish in wishes if wish.tenant in ids})
+    people: dict[int, list[User]] = {}
+    for user in odoo_people.people(client, asked) if asked else ():
+        for number in user.companies if user.id != uid else ():
+            people.setdefault(number, []).append(user)
     wanted = {group for wish in wishes for group in (DEFAULT_GROUPS if wish.groups is None else wish.groups)}
     news = any(wish.state == PRESENT and wish.login not in users for wish in wishes)
     return Observed(
-        companies={company.tenant: company.id for company in companies},
+        companies=ids,
         archived=frozenset(company.tenant for company in companies if not company.active),
         users=users,
         groups=client.groups(wanted) if wanted else {},
         languages=client.languages() if news else frozenset(),
         uid=uid,
+        people=people,
+        tag=odoo_people.closing_tag(client) if asked else 0,
     )
 
 
@@ -105,6 +146,10 @@ def plan(wishes: t.Sequence[UserWish], seen: Observed, foretell: bool = False) -
         stand_ins = {tenant: -number for number, tenant in enumerate(unmade, start=1)}
         seen = replace(seen, companies={**stand_ins, **seen.companies}, archived=frozenset())
     users = dict(seen.users)
+    suspended = {
+        seen.companies[wish.tenant] for wish in wishes if wish.state == SUSPENDED and wish.tenant in seen.companies
+    }
+    seen = replace(seen, closing=frozenset(suspended))
     tasks = []
     for wish in wishes:
         task = _task(wish, replace(seen, users=users))
@@ -122,6 +167,10 @@ def predicted(task: Task) -> bulk.Result:
     wish = task.wish
     result = bulk.Result(wish.tenant, service_odoo.STATES[wish.state])
     result.changes = list(task.changes)
+    if wish.state == SUSPENDED and not task.company:
+        result.state = bulk.ABSENT
+    if task.used is not None:
+        result.usage = {"users": task.used}
     if task.error is not None:
         result.fail(what(wish), task.error)
     elif task.found is not None and task.found.id > 0 and wish.state != ABSENT:
@@ -132,6 +181,7 @@ def predicted(task: Task) -> bulk.Result:
 def carry_out(client: OdooClient, tasks: t.Sequence[Task], concurrency: int) -> list[bulk.Result]:
     """Do what the plan says. First all new logins, then the rest, one login's tasks after another."""
     done = [_Done(task.found.id if task.found else 0) for task in tasks]
+    _close_and_reopen(client, tasks, done)
     _create(client, tasks, done, concurrency)
     of_login: dict[str, list[int]] = {}
     for number, task in enumerate(tasks):
@@ -164,26 +214,55 @@ def what(wish: UserWish) -> str:
 def _task(wish: UserWish, seen: Observed) -> Task:
     found = seen.users.get(wish.login)
     company = seen.companies.get(wish.tenant, 0)
-    if wish.state != PRESENT:
-        return _retirement(wish, found, company, seen)
+    if wish.state == SUSPENDED:
+        return _suspension(wish, found, company, seen)
+    if wish.state == ABSENT:
+        return _removal(wish, found, company, seen)
     if not company or wish.tenant in seen.archived:
         return Task(wish, found=found, error=ApiError("the tenant has no active company in Odoo", errors.MISSING))
-    trouble = _foreign(found, company, seen) or _unknown_groups(wish, seen)
+    trouble = _foreign(found, company, seen) or _unknown_groups(wish, seen) or _no_room(wish, found, company, seen)
     if trouble is not None:
-        return Task(wish, found=found, error=trouble)
+        return Task(wish, found=found, company=company, used=len(seen.at_work(company)), error=trouble)
     groups = frozenset(seen.groups[name] for name in _groups(wish, seen))
-    if found is None:
-        wanted = User(wish.login, wish.name, wish.email, company, frozenset([company]), groups)
-        lang = wish.lang if wish.lang in seen.languages else ""
-        after = {
-            "name": wish.name,
-            "login": wish.login,
-            "email": wish.email,
-            "groups": _groups(wish, seen),
-            "active": True,
-        }
-        return Task(wish, "create", None, wanted, lang, (bulk.Change("create", what(wish), None, after),))
-    return _adjustment(wish, found, company, groups, seen)
+    task = _new(wish, company, groups, seen) if found is None else _adjustment(wish, found, company, groups, seen)
+    back = [user for user in seen.people.get(company, ()) if _is_ours_to_open(user, wish, company, seen)]
+    opened = tuple(bulk.Change("update", _login_of(user, wish), {"active": False}, {"active": True}) for user in back)
+    joins = found is None or company not in found.companies
+    return replace(
+        task,
+        changes=(*task.changes, *opened),
+        reopen=tuple(user.id for user in back),
+        company=company,
+        used=len(seen.at_work(company)) + joins,
+        tag=seen.tag,
+    )
+
+
+def _is_ours_to_open(user: User, wish: UserWish, company: int, seen: Observed) -> bool:
+    return user.login != wish.login and user.company == company and seen.was_closed(user)
+
+
+def _no_room(wish: UserWish, found: User | None, company: int, seen: Observed) -> ApiError | None:
+    """A plan's limit counts everybody who works in the company, however they came there."""
+    at_work = seen.at_work(company)
+    if wish.limit is None or len(at_work) < wish.limit or (found is not None and company in found.companies):
+        return None
+    there = ", ".join(sorted(user.login for user in at_work)) or "nobody"
+    why = f"the plan allows {wish.limit} users and there are {len(at_work)} already: {there}"
+    return ApiError(why, errors.CONFLICT)
+
+
+def _new(wish: UserWish, company: int, groups: frozenset[int], seen: Observed) -> Task:
+    wanted = User(wish.login, wish.name, wish.email, company, frozenset([company]), groups)
+    lang = wish.lang if wish.lang in seen.languages else ""
+    after = {
+        "name": wish.name,
+        "login": wish.login,
+        "email": wish.email,
+        "groups": _groups(wish, seen),
+        "active": True,
+    }
+    return Task(wish, "create", None, wanted, lang, (bulk.Change("create", what(wish), None, after),))
 
 
 def _adjustment(wish: UserWish, found: User, company: int, groups: frozenset[int], seen: Observed) -> Task:
@@ -193,31 +272,60 @@ def _adjustment(wish: UserWish, found: User, company: int, groups: frozenset[int
     elif not found.active:
         # It was archived with the tenant that it belonged to; the one that asks for it now takes it over
         wanted = replace(wanted, active=True, company=company)
+    if wanted.active and seen.tag in found.tags:
+        wanted = replace(wanted, tags=found.tags - {seen.tag})
     if wanted == found:
         return Task(wish, "", found, wanted)
     before, after = _shown(found, wanted, wish, seen)
     return Task(wish, "update", found, wanted, "", (bulk.Change("update", what(wish), before, after),))
 
 
-def _retirement(wish: UserWish, found: User | None, company: int, seen: Observed) -> Task:
+def _suspension(wish: UserWish, found: User | None, company: int, seen: Observed) -> Task:
+    """Close the logins of all who work in the company and nowhere else; the owner leaves it where he does."""
+    if not company or wish.tenant in seen.archived:
+        return Task(wish)
+    everybody = [user for user in seen.people.get(company, ()) if user.active]
+    others = set(seen.companies.values()) - {company} - seen.closing
+    closing = [user for user in everybody if not user.companies & others]
+    changes = [bulk.Change("update", _login_of(user, wish), {"active": True}, {"active": False}) for user in closing]
+    task = Task(
+        wish,
+        found=found,
+        close=tuple(user.id for user in closing),
+        company=company,
+        used=len(seen.at_work(company)),
+        tag=seen.tag,
+    )
+    if found is not None and found.id != seen.uid and company in found.companies and found.companies & others:
+        leaving = _leaving(wish, found, company, others)
+        return replace(task, action="update", wanted=leaving.wanted, changes=(*leaving.changes, *changes))
+    return replace(task, changes=tuple(changes))
+
+
+def _removal(wish: UserWish, found: User | None, company: int, seen: Observed) -> Task:
     if found is None or not company or company not in found.companies or found.id == seen.uid:
         return Task(wish, "", None)
-    others = found.companies & (set(seen.companies.values()) - {company})
-    if others:
-        wanted = replace(found, companies=found.companies - {company})
-        if found.company == company:
-            wanted = replace(wanted, company=min(others))
-        change = bulk.Change("update", what(wish), {"member": True}, {"member": False})
-        return Task(wish, "update", found, wanted, "", (change,))
-    if found.company != company or (wish.state != ABSENT and not found.active):
+    others = set(seen.companies.values()) - {company}
+    if found.companies & others:
+        return _leaving(wish, found, company, others)
+    if found.company != company or not (found.active or seen.was_closed(found)):
         return Task(wish, "", found)
-    if wish.state == ABSENT:
-        if not found.active:
-            return Task(wish, "", found)
-        before = {"name": found.name, "login": found.login, "email": found.email}
-        return Task(wish, "remove", found, None, "", (bulk.Change("delete", what(wish), before, None),))
-    change = bulk.Change("update", what(wish), {"active": True}, {"active": False})
-    return Task(wish, "archive", found, None, "", (change,))
+    before = {"name": found.name, "login": found.login, "email": found.email}
+    change = bulk.Change("delete", what(wish), before, None)
+    return Task(wish, "remove", found, None, "", (change,), company=company, tag=seen.tag)
+
+
+def _leaving(wish: UserWish, found: User, company: int, others: t.AbstractSet[int]) -> Task:
+    """Who also works for another tenant goes on there."""
+    wanted = replace(found, companies=found.companies - {company})
+    if found.company == company:
+        wanted = replace(wanted, company=min(found.companies & others))
+    change = bulk.Change("update", what(wish), {"member": True}, {"member": False})
+    return Task(wish, "update", found, wanted, "", (change,), company=company)
+
+
+def _login_of(user: User, wish: UserWish) -> str:
+    return f"user {user.login} of {wish.tenant}"
 
 
 def _foreign(found: User | None, company: int, seen: Observed) -> ApiError | None:
@@ -254,6 +362,31 @@ def _shown(found: User, wanted: User, wish: UserWish, seen: Observed) -> tuple[d
 
 
 # --- carrying out
+
+
+def _close_and_reopen(client: OdooClient, tasks: t.Sequence[Task], done: list[_Done]) -> None:
+    """The logins of all tenants of the call, in as few writes as Odoo takes well."""
+    for job, numbers_of in ((_close, lambda task: task.close), (_reopen, lambda task: task.reopen)):
+        concerned = [number for number, task in enumerate(tasks) if numbers_of(task) and task.error is None]
+        for start in range(0, len(concerned), TENANTS_A_WRITE):
+            some = concerned[start : start + TENANTS_A_WRITE]
+            users = sorted({user for number in some for user in numbers_of(tasks[number])})
+            try:
+                job(client, users, tasks[some[0]].tag)
+            except ApiError as exc:
+                for number in some:
+                    done[number].error = exc
+            else:
+                for number in some:
+                    done[number].started = True
+
+
+def _close(client: OdooClient, users: t.Sequence[int], tag: int) -> None:
+    odoo_people.close(client, users, tag or odoo_people.make_closing_tag(client))
+
+
+def _reopen(client: OdooClient, users: t.Sequence[int], tag: int) -> None:
+    odoo_people.reopen(client, users, tag)
 
 
 def _create(client: OdooClient, tasks: t.Sequence[Task], done: list[_Done], concurrency: int) -> None:
@@ -310,6 +443,8 @@ def _row(task: Task, field_of_groups: str) -> dict[str, t.Any]:
 
 def _carry_out_one(client: OdooClient, task: Task, done: _Done, same_login: t.Sequence[_Done]) -> None:
     """Do one task; its login may have been made a moment ago, by the first task of the same login."""
+    if done.error is not None:
+        return
     try:
         done.id = next((each.id for each in same_login if each.id > 0), 0)
         if not done.id:
@@ -332,12 +467,9 @@ def _update(client: OdooClient, task: Task, number: int) -> str:
         values["company_id"] = wanted.company
     if found.groups != wanted.groups:
         values[client.group_field()] = [[6, 0, sorted(wanted.groups)]]
+    if found.tags != wanted.tags:
+        values["category_id"] = [[3, tag] for tag in sorted(found.tags - wanted.tags)]
     client.change_user(number, values)
-    return ""
-
-
-def _archive(client: OdooClient, _task: Task, number: int) -> str:
-    client.change_user(number, {"active": False})
     return ""
 
 
@@ -352,13 +484,12 @@ def _remove(client: OdooClient, task: Task, number: int) -> str:
         else:
             service_odoo.tidy(client, t.cast(User, task.found).partner)
             return ""
-    client.change_user(number, {"active": False})
+    odoo_people.forget(client, number, task.tag)
     return "archived, not deleted: the login has been used"
 
 
 _JOBS: t.Mapping[str, t.Callable[[OdooClient, Task, int], str]] = {
     "update": _update,
-    "archive": _archive,
     "remove": _remove,
 }
 

@@ -16,10 +16,12 @@ from collections.abc import Callable
 
 from smos.sandbox import chatwoot_account as account
 from smos.sandbox import chatwoot_platform as platform
+from smos.sandbox import chatwoot_talk as talk
 from smos.sandbox.chatwoot_store import FEATURES, SCHEMA, Problem, iso, new_token
 from smos.sandbox.provider import Call, Operation, Provider, Reply, Throttle
 
 DEFAULT_VERSION = "3.13.0"
+BOT = "sandbox-chatwoot-bot"  # the token of an agent bot: Chatwoot's third kind of token
 PLATFORM = "/platform/api/v1"
 ACCOUNT = "/api/v1/accounts/{account_id:int}"
 Handler = Callable[[Call], Reply]
@@ -31,6 +33,8 @@ def authenticate(call: Call, accepted: frozenset[str]) -> Reply | None:
     if call.path.startswith(PLATFORM):
         known = any(hmac.compare_digest(token.encode(), one.encode()) for one in accepted)
         return None if known else Reply(401, {"error": "Invalid access_token"})
+    if call.path.startswith("/api/v1/") and token == BOT:
+        return Reply(401, {"error": "Access to this endpoint is not authorized for bots"})
     if call.path.startswith("/api/v1/") and account.caller(call) is None:
         return Reply(401, {"error": "Invalid Access Token"})
     return None
@@ -108,6 +112,7 @@ def _account_operations(version: str) -> list[Operation]:
         # the published description writes these two with a slash at the end; Rails takes both
         _operation("POST", f"{ACCOUNT}/inboxes/", "inboxes.create", account.create_inbox),
         _operation("GET", f"{inbox}/", "inboxes.get", account.show_inbox),
+        *_talk_operations(),
         _operation("GET", f"{ACCOUNT}/agents", "agents.list", account.list_agents),
         _operation("POST", f"{ACCOUNT}/agents", "agents.create", account.create_agent),
         _operation("PATCH", agent, "agents.update", account.update_agent),
@@ -116,6 +121,21 @@ def _account_operations(version: str) -> list[Operation]:
         _operation("POST", f"{ACCOUNT}/webhooks", "webhooks.create", account.create_webhook),
         _operation("PATCH", webhook, "webhooks.update", account.update_webhook),
         _operation("DELETE", webhook, "webhooks.delete", account.delete_webhook),
+    ]
+
+
+def _talk_operations() -> list[Operation]:
+    contacts, conversations = f"{ACCOUNT}/contacts", f"{ACCOUNT}/conversations"
+    messages = f"{conversations}/{{id:int}}/messages"
+    return [
+        _operation("GET", contacts, "contacts.list", talk.list_contacts),
+        _operation("GET", f"{contacts}/search", "contacts.search", talk.search_contacts),
+        _operation("POST", contacts, "contacts.create", talk.create_contact),
+        _operation("GET", conversations, "conversations.list", talk.list_conversations),
+        _operation("POST", conversations, "conversations.create", talk.create_conversation),
+        _operation("POST", f"{conversations}/{{id:int}}/toggle_status", "conversations.status", talk.toggle_status),
+        _operation("GET", messages, "messages.list", talk.list_messages),
+        _operation("POST", messages, "messages.create", talk.create_message),
     ]
 
 

@@ -95,7 +95,9 @@ def update_account(call: Call) -> Reply:
 def delete_account(call: Call) -> Reply:
     """Answers 200 at once; Chatwoot's background job is done here before the answer."""
     account_id = _account(call)["id"]
-    for table in ("member", "inbox", "webhook"):
+    talk = "SELECT id FROM chatwoot_conversation WHERE account_id = ?"
+    call.db.execute(f"DELETE FROM chatwoot_message WHERE conversation_id IN ({talk})", (account_id,))
+    for table in ("member", "inbox", "webhook", "contact", "conversation"):
         call.db.execute(f"DELETE FROM chatwoot_{table} WHERE account_id = ?", (account_id,))
     call.db.execute("DELETE FROM chatwoot_account WHERE id = ?", (account_id,))
     store.forget_permissions(call.db, "account", account_id)

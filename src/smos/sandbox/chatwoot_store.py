@@ -1,5 +1,5 @@
 # Copyright (c) SmarterCL. All rights reserved. See LICENSE.
-"""What Chatwoot keeps, and how its answers show it: accounts, users, memberships, inboxes, webhooks.
+"""What Chatwoot keeps, and how its answers show it: accounts, users, memberships, inboxes, webhooks, talk.
 
 Where the real server answers ``null`` against its own published schema (a user without an account has no ``account_id``
 and no ``role``), the key is left out here.
@@ -41,11 +41,29 @@ CREATE INDEX IF NOT EXISTS chatwoot_inbox_account ON chatwoot_inbox (account_id)
 CREATE TABLE IF NOT EXISTS chatwoot_webhook (
     id INTEGER PRIMARY KEY AUTOINCREMENT, account_id INTEGER NOT NULL, url TEXT NOT NULL, name TEXT, inbox_id INTEGER,
     subscriptions TEXT NOT NULL, UNIQUE (account_id, url));
+CREATE TABLE IF NOT EXISTS chatwoot_contact (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, account_id INTEGER NOT NULL, name TEXT NOT NULL, email TEXT,
+    phone_number TEXT, identifier TEXT, custom_attributes TEXT NOT NULL, additional_attributes TEXT NOT NULL,
+    created_at REAL NOT NULL);
+CREATE INDEX IF NOT EXISTS chatwoot_contact_account ON chatwoot_contact (account_id);
+CREATE TABLE IF NOT EXISTS chatwoot_conversation (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, account_id INTEGER NOT NULL, display INTEGER NOT NULL,
+    inbox_id INTEGER NOT NULL, contact_id INTEGER NOT NULL, status TEXT NOT NULL, custom_attributes TEXT NOT NULL,
+    additional_attributes TEXT NOT NULL, created_at REAL NOT NULL, UNIQUE (account_id, display));
+CREATE TABLE IF NOT EXISTS chatwoot_message (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, conversation_id INTEGER NOT NULL, type INTEGER NOT NULL, content TEXT NOT NULL,
+    private INTEGER NOT NULL, content_attributes TEXT NOT NULL, sender TEXT NOT NULL, created_at REAL NOT NULL);
+CREATE INDEX IF NOT EXISTS chatwoot_message_conversation ON chatwoot_message (conversation_id);
 CREATE TABLE IF NOT EXISTS chatwoot_permission (
     app TEXT NOT NULL, kind TEXT NOT NULL, object_id INTEGER NOT NULL, PRIMARY KEY (app, kind, object_id)) WITHOUT ROWID;
 """
 
 ROLES = ("agent", "administrator")
+CHANNELS: Mapping[str, str] = {
+    "web_widget": "Channel::WebWidget",
+    "api": "Channel::Api",
+    "whatsapp": "Channel::Whatsapp",
+}
 AVAILABILITIES = ("online", "offline", "busy")
 _LOCALES = """
     ar az bg ca cs da de el en es et fa fi fr he hi hr hu hy id is it ja ka ko lt lv ml ms ne nl no pl pt pt_BR ro ru

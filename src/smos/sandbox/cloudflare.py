@@ -3,6 +3,10 @@
 Shapes and codes follow Cloudflare's published schemas and documentation; where those name no code for a refusal, the
 general 1004 is used. The zone is on the Free plan: comments of up to 100 characters, no record tags, 200 records per
 batch. Nothing is seeded with an owner mark, so prune must leave the seeded records alone.
+
+Tokens besides the usual one, which a user owns: ``cfat_sandbox`` is as good, but owned by the account, and therefore
+refused at the user's verify call; ``sandbox-cloudflare-limited`` may read the zone and its records only, and ends in
+2028. What has the form of a global key is refused as a malformed header, as the real one is.
 """
 
 from __future__ import annotations
@@ -22,8 +26,11 @@ ACCOUNT = {"id": "5a4d0c1be7f24d6f9b30c8a1e2f30001", "name": "SmarterOS sandbox"
 ZONE_ID = "023e105f4ecef8ad9ca31a8372d0c353"
 ZONE_NAME = "smarterbot.cl"
 VERIFIED_ID = "ed17574386854bf78a67040be0a770b0"
+LIMITED = "sandbox-cloudflare-limited"  # a token that may read the zone and its records, and no more
 MAX_BATCH = 200
 MAX_PER_PAGE = 5_000_000
+OF_ACCOUNT, LIMITED = "cfat_sandbox", "sandbox-cloudflare-limited"
+GLOBAL_KEY = re.compile(r"[0-9a-f]{37}")
 HEX_ID = re.compile(r"^[0-9a-f]{32}$")
 
 SCHEMA = """
@@ -85,20 +92,31 @@ def authenticate(call: Call, tokens: frozenset[str]) -> Reply | None:
     if header is None:
         return failure(400, 1001, "Missing Authorization header")
     scheme, _, token = header.partition(" ")
-    if scheme.lower() != "bearer" or not token.strip():
+    token = token.strip()
+    if scheme.lower() != "bearer" or not token or GLOBAL_KEY.fullmatch(token):
         reply = failure(400, 6003, "Invalid request headers")
         reply.body["errors"][0]["error_chain"] = [{"code": 6111, "message": "Invalid format for Authorization header"}]
         return reply
-    if token.strip() in tokens:
-        return None
+    known = token in {*tokens, OF_ACCOUNT, LIMITED}
     if call.path.endswith("/tokens/verify"):
-        return failure(401, 1000, "Invalid API Token")
+        # Each kind is known at its own place only
+        here = known and call.path.startswith("/accounts/") == (token == OF_ACCOUNT)
+        return None if here else failure(401, 1000, "Invalid API Token")
+    if known and (token != LIMITED or call.method == "GET"):
+        return None
     return failure(403, 10000, "Authentication error")
 
 
-def verify_user_token(_: Call) -> Reply:
+def _token(call: Call) -> str:
+    return call.headers.get("authorization", "").partition(" ")[2].strip()
+
+
+def verify_user_token(call: Call) -> Reply:
     note = {"code": 10000, "message": "This API Token is valid and active", "type": None}
-    return success({"id": VERIFIED_ID, "status": "active"}, messages=[note])
+    result = {"id": VERIFIED_ID, "status": "active"}
+    if _token(call) == LIMITED:
+        result["expires_on"] = "2028-01-01T00:00:00Z"
+    return success(result, messages=[note])
 
 
 def verify_account_token(call: Call) -> Reply:
@@ -124,11 +142,11 @@ def list_zones(call: Call) -> Reply:
         f"SELECT * FROM cloudflare_zones WHERE {where} ORDER BY name, id LIMIT ? OFFSET ?",
         (*values, per_page, (page - 1) * per_page),
     ).fetchall()
-    return success([_zone_shown(row) for row in rows], _info(page, per_page, len(rows), total))
+    return success([_zone_shown(row, call) for row in rows], _info(page, per_page, len(rows), total))
 
 
 def get_zone(call: Call) -> Reply:
-    return success(_zone_shown(_zone(call)))
+    return success(_zone_shown(_zone(call), call))
 
 
 def _zone(call: Call) -> sqlite3.Row:
@@ -141,7 +159,8 @@ def _zone(call: Call) -> sqlite3.Row:
     return row
 
 
-def _zone_shown(row: sqlite3.Row) -> dict[str, Any]:
+def _zone_shown(row: sqlite3.Row, call: Call) -> dict[str, Any]:
+    limited = call.headers.get("authorization", "").endswith(LIMITED)
     return {
         "id": row["id"],
         "name": row["name"],
@@ -159,7 +178,7 @@ def _zone_shown(row: sqlite3.Row) -> dict[str, Any]:
         "meta": {"step": 2, "custom_certificate_quota": 0, "page_rule_quota": 3, "phishing_detected": False},
         "owner": {"id": VERIFIED_ID, "type": "user"},
         "account": {"id": row["account_id"], "name": row["account_name"]},
-        "permissions": ["#dns_records:edit", "#dns_records:read", "#zone:read"],
+        "permissions": [*([] if limited else ["#dns_records:edit"]), "#dns_records:read", "#zone:read"],
         "plan": {
             "id": "0feeeeeeeeeeeeeeeeeeeeeeeeeeeeee",
             "name": "Free Website",

@@ -25,6 +25,7 @@ from smos.sandbox import n8n_bodies as bodies
 from smos.sandbox.provider import Call, Operation, Provider, Reply
 
 ALPHABET = string.ascii_letters + string.digits
+LIMITED = "sandbox-n8n-limited"  # a key without the scopes of tags
 MAX_LIMIT = 250
 WEBHOOK_TYPE = "n8n-nodes-base.webhook"
 # Nodes that start a workflow only by hand do not make it possible to activate it.
@@ -76,6 +77,8 @@ def authenticate(call: Call, tokens: frozenset[str]) -> Reply | None:
     key = call.headers.get("x-n8n-api-key")
     if key is None:
         return Reply(401, {"message": "'X-N8N-API-KEY' header required"})
+    if key == LIMITED:
+        return Reply(403, {"message": "Forbidden"}) if "/tags" in call.path else None
     return None if key in tokens else Reply(401, {"message": "unauthorized"})
 
 

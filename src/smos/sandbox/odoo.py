@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from smos.sandbox import odoo_methods as methods
-from smos.sandbox.odoo_errors import OdooError, access_denied, python_error, unknown_database
+from smos.sandbox.odoo_errors import OdooError, access_denied, access_error, python_error, unknown_database
 from smos.sandbox.odoo_models import schema
 from smos.sandbox.odoo_orm import ADMIN_UID, Env
 from smos.sandbox.odoo_seed import seed
@@ -26,6 +26,7 @@ logger = logging.getLogger("smos.sandbox")
 
 DATABASE = "smarteros"
 LOGIN = "smarteros"
+LIMITED = "sandbox-odoo-limited"  # an API key with which the service user may only read
 VERSION = "17.0-20260723"
 _VERSION_INFO = {
     "server_version": VERSION,
@@ -120,7 +121,19 @@ def _object(call: Call, method: str, args: Sequence[Any]) -> Any:
     if not isinstance(context, dict):
         raise python_error("TypeError", "the context must be a dictionary")
     env = Env(call.db, int(uid), context, call.now)
+    if args[2] == LIMITED and _too_much(str(model), str(function), given, options):
+        return False
     return methods.call(env, str(model), str(function), given, options)
+
+
+def _too_much(model: str, function: str, given: Sequence[Any], options: Mapping[str, Any]) -> bool:
+    """Whether a user who may only read is asked about more; raises OdooError where he tries to do it."""
+    asks = function == "check_access_rights" and list(given[:1]) != ["read"]
+    if asks and options.get("raise_exception") is False:
+        return True
+    if asks or function in methods.WRITING:
+        raise access_error(f"You are not allowed to change '{model}' records.")
+    return False
 
 
 def _execute_kw(rest: Sequence[Any]) -> tuple[Any, Any, Sequence[Any], Mapping[str, Any]]:
@@ -202,7 +215,7 @@ def _secret_fits(call: Call, accepted: frozenset[str], key: str, who: Any, secre
     ).fetchone()
     if row is None or not isinstance(secret, str) or not secret:
         return None
-    is_token = any(hmac.compare_digest(secret.encode(), token.encode()) for token in accepted)
+    is_token = any(hmac.compare_digest(secret.encode(), token.encode()) for token in (*accepted, LIMITED))
     if (row["id"] == ADMIN_UID and is_token) or password_fits(secret, row["password"]):
         return int(row["id"])
     return None

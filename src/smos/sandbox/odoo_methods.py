@@ -214,6 +214,13 @@ def install_modules(env: Env, model: Model, ids: Any) -> Any:
     return {"type": "ir.actions.client", "tag": "reload"}
 
 
+def action_confirm(env: Env, model: Model, ids: Any) -> bool:
+    """Confirm quotations."""
+    rules.check_access(env, model, "write")
+    rules.confirm_orders(env, _ids(ids))
+    return True
+
+
 _METHODS: Mapping[str, Callable[..., Any]] = {
     function.__name__: function
     for function in (
@@ -234,5 +241,6 @@ _METHODS_OF: Mapping[str, Mapping[str, Callable[..., Any]]] = {
     "ir.model.data": {"check_object_reference": check_object_reference},
     "ir.module.module": dict.fromkeys(_INSTALL, install_modules),
     CHART.name: {"try_loading": try_loading},
+    "sale.order": {"action_confirm": action_confirm},
 }
-WRITING = frozenset({"create", "write", "unlink", "try_loading", *_INSTALL})
+WRITING = frozenset({"create", "write", "unlink", "try_loading", "action_confirm", *_INSTALL})

@@ -1,80 +1,15 @@
 # Copyright (c) SmarterCL. All rights reserved. See LICENSE.
-"""The part of Odoo 17's data model that provisioning touches: models, their fields and their SQLite tables.
-
-A field here is a real column (or a relation table for many2many), so that a search domain becomes one indexed query.
-"""
+"""The part of Odoo 17's data model that provisioning touches: models, their fields and their SQLite tables."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
 
-SQL_TYPES = {"boolean": "INTEGER", "integer": "INTEGER", "many2one": "INTEGER"}
+from smos.sandbox import odoo_sales
+from smos.sandbox.odoo_fields import ACTIVE, MAGIC, SQL_TYPES, Field, Model
+from smos.sandbox.odoo_fields import char as _char
+from smos.sandbox.odoo_fields import m2o as _m2o
 
-
-@dataclass(frozen=True)
-class Field:
-    """One field. ``kind`` is Odoo's type, or ``password`` (kept as a hash, never read back).
-
-    ``relation`` is the other model of a many2one/many2many; ``link`` = (table, own column, other column) of a
-    many2many; ``choices`` limits a selection.
-    """
-
-    kind: str
-    label: str
-    relation: str = ""
-    required: bool = False
-    readonly: bool = False
-    default: Any = None
-    choices: tuple[str, ...] = ()
-    link: tuple[str, str, str] | None = None
-
-    @property
-    def stored(self) -> bool:
-        """Whether the value is a column of the model's own table."""
-        return self.kind != "many2many"
-
-
-@dataclass(frozen=True)
-class Model:
-    """One model: ``order`` is its default order, ``group`` who may change it, ``unique`` field → refusal."""
-
-    name: str
-    label: str
-    fields: Mapping[str, Field]
-    order: str = "id"
-    group: str = "Administration/Settings"
-    unique: Mapping[str, str] = field(default_factory=dict)
-    indexes: tuple[str, ...] = ()
-    name_field: str = "name"
-
-    @property
-    def table(self) -> str:
-        return "odoo_" + self.name.replace(".", "_")
-
-    @property
-    def archives(self) -> bool:
-        """Whether records can be archived (and are then hidden from searches)."""
-        return "active" in self.fields
-
-
-def _char(label: str, **more: Any) -> Field:
-    return Field("char", label, **more)
-
-
-def _m2o(label: str, relation: str, **more: Any) -> Field:
-    return Field("many2one", label, relation=relation, **more)
-
-
-ACTIVE = Field("boolean", "Active", default=True)
-MAGIC = {
-    "id": Field("integer", "ID", readonly=True),
-    "create_date": Field("datetime", "Created on", readonly=True),
-    "write_date": Field("datetime", "Last Updated on", readonly=True),
-    "create_uid": _m2o("Created by", "res.users", readonly=True),
-    "write_uid": _m2o("Last Updated by", "res.users", readonly=True),
-}
 ADDRESS = {
     "email": _char("Email"),
     "phone": _char("Phone"),
@@ -88,6 +23,9 @@ ADDRESS = {
     "vat": _char("Tax ID"),
     "company_registry": _char("Company ID"),
 }
+CATEGORIES = Field(
+    "many2many", "Tags", relation="res.partner.category", link=("odoo_partner_tags", "partner_id", "category_id")
+)
 PERSON = {
     "email": _char("Email"),
     "phone": _char("Phone"),
@@ -148,6 +86,9 @@ USERS = Model(
             "selection", "Notification", required=True, default="email", choices=("email", "inbox")
         ),
         **PERSON,
+        "category_id": Field(
+            "many2many", "Tags", relation="res.partner.category", link=("odoo_user_tags", "user_id", "category_id")
+        ),
         "company_ids": Field(
             "many2many", "Companies", relation="res.company", link=("odoo_company_users", "user_id", "company_id")
         ),
@@ -171,6 +112,20 @@ PARTNER = Model(
         "parent_id": _m2o("Related Company", "res.partner"),
         **ADDRESS,
         **PERSON,
+        "category_id": CATEGORIES,
+    },
+)
+TAGS = Model(
+    name="res.partner.category",
+    label="Partner Tags",
+    order="name",
+    group="Extra Rights/Contact Creation",
+    indexes=("name",),
+    fields={
+        **MAGIC,
+        "name": _char("Tag Name", required=True),
+        "color": Field("integer", "Color", default=0),
+        "active": ACTIVE,
     },
 )
 CURRENCY = Model(
@@ -261,7 +216,21 @@ MODULE = Model(
 CHART = Model(name="account.chart.template", label="Account Chart Template", fields={})
 
 MODELS: Mapping[str, Model] = {
-    model.name: model for model in (COMPANY, USERS, PARTNER, CURRENCY, COUNTRY, LANG, GROUPS, MODEL_DATA, MODULE, CHART)
+    model.name: model
+    for model in (
+        COMPANY,
+        USERS,
+        PARTNER,
+        TAGS,
+        CURRENCY,
+        COUNTRY,
+        LANG,
+        GROUPS,
+        MODEL_DATA,
+        MODULE,
+        CHART,
+        *odoo_sales.MODELS,
+    )
 }
 
 

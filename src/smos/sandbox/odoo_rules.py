@@ -16,7 +16,17 @@ from smos.sandbox.odoo_domain import TRUE, Sql
 from smos.sandbox.odoo_errors import forbidden, still_used, user_error, validation_error
 from smos.sandbox.odoo_models import COMPANY, CURRENCY, MODELS, PARTNER, SHARED, USERS, Model
 from smos.sandbox.odoo_orm import ADMIN_UID, ROOT_UID, Env, Values
-from smos.sandbox.odoo_seed import ERP_MANAGER, INTERNAL, MULTI_COMPANY, PARTNER_MANAGER, SYSTEM, USER_TYPES
+from smos.sandbox.odoo_sales import LINE, ORDER, TEMPLATE, VARIANT
+from smos.sandbox.odoo_seed import (
+    ERP_MANAGER,
+    INTERNAL,
+    MULTI_COMPANY,
+    PARTNER_MANAGER,
+    SALE_MANAGER,
+    SALESMAN,
+    SYSTEM,
+    USER_TYPES,
+)
 from smos.sandbox.passwords import hashed
 
 # Which group lets a user change a model; all others want the system group.
@@ -25,6 +35,11 @@ WRITERS = {
     "res.users": ERP_MANAGER,
     "res.groups": ERP_MANAGER,
     "res.partner": PARTNER_MANAGER,
+    "res.partner.category": PARTNER_MANAGER,
+    "product.template": SALE_MANAGER,
+    "product.product": SALE_MANAGER,
+    "sale.order": SALESMAN,
+    "sale.order.line": SALESMAN,
 }
 
 
@@ -39,10 +54,10 @@ def check_access(env: Env, model: Model, operation: str) -> None:
 
 def record_rule(env: Env, model: Model) -> Sql:
     """Which records of a model the user sees at all."""
-    if model not in (COMPANY, USERS, PARTNER):
+    if model not in (COMPANY, USERS, PARTNER, TEMPLATE, VARIANT, ORDER):
         return TRUE
     companies = env.companies()  # refuses an allowed company that is not his
-    if model is PARTNER:
+    if model not in (COMPANY, USERS):
         return Sql(f"(company_id IS NULL OR company_id IN ({companies.text}))", companies.values)
     if ERP_MANAGER in env.groups:
         return TRUE
@@ -142,6 +157,9 @@ def _company_before_unlink(env: Env, ids: Sequence[int]) -> None:
     branches = "SELECT id FROM odoo_res_company WHERE parent_id IN (SELECT value FROM json_each(?))"
     if {row[0] for row in env.db.execute(branches, wanted)} - set(ids):
         raise still_used("res.company", COMPANY.label, "res_company_parent_id_fkey")
+    orders = "SELECT 1 FROM odoo_sale_order WHERE company_id IN (SELECT value FROM json_each(?)) LIMIT 1"
+    if env.db.execute(orders, wanted).fetchone():
+        raise still_used(ORDER.name, ORDER.label, "sale_order_company_id_fkey")
     if any(row["chart_template"] for row in _rows(env, COMPANY, ids)):
         raise still_used("account.journal", "Journal", "account_journal_company_id_fkey")
 
@@ -302,12 +320,50 @@ def _rows(env: Env, model: Model, ids: Sequence[int]) -> list[dict[str, Any]]:
     return [dict(row) for row in env.db.execute(sql, (json.dumps(list(ids)),))]
 
 
+# -- sales ---------------------------------------------------------------------------------------------------------
+
+
+def _order_before_create(env: Env, values: Values) -> None:
+    """What the client leaves out: the number, the date, company and currency."""
+    last = env.db.execute("SELECT COALESCE(MAX(id), 0) FROM odoo_sale_order").fetchone()[0]
+    values.setdefault("name", f"S{last + 1:05d}")
+    values.setdefault("date_order", env.stamp)
+    values.setdefault("company_id", env.company())
+    if not values.get("currency_id"):
+        row = next(iter(_rows(env, COMPANY, [values["company_id"]])), None)
+        values["currency_id"] = row["currency_id"] if row else None
+
+
+def _product_after_create(env: Env, template: int, values: Values) -> None:
+    """A template has one variant at first."""
+    shared: Values = {name: values[name] for name in ("name", "default_code", "company_id", "active") if name in values}
+    orm.insert(env, VARIANT, {"product_tmpl_id": template, **shared})
+
+
+def _total(env: Env, lines: Sequence[int]) -> None:
+    """The orders of these lines get their sum anew, without taxes."""
+    env.db.execute(
+        "UPDATE odoo_sale_order SET amount_total = (SELECT COALESCE(SUM(product_uom_qty * price_unit"
+        " * (1 - discount / 100.0)), 0) FROM odoo_sale_order_line l WHERE l.order_id = odoo_sale_order.id)"
+        " WHERE id IN (SELECT order_id FROM odoo_sale_order_line WHERE id IN (SELECT value FROM json_each(?)))",
+        (json.dumps(list(lines)),),
+    )
+
+
+def confirm_orders(env: Env, ids: Sequence[int]) -> None:
+    """Quotations become orders."""
+    if any(row["state"] not in ("draft", "sent") for row in _rows(env, ORDER, ids)):
+        raise user_error("Some orders are not in a state requiring confirmation.")
+    orm.update(env, ORDER, ids, {"state": "sale"})
+
+
 # -- the three writes --------------------------------------------------------------------------------------------
 
 _BEFORE_CREATE: Mapping[str, Callable[[Env, Values], None]] = {
     "res.company": _company_before_create,
     "res.users": _user_before_create,
     "res.partner": _partner_before_create,
+    "sale.order": _order_before_create,
 }
 _BEFORE_WRITE: Mapping[str, Callable[[Env, Sequence[int], Values], None]] = {
     "res.company": _company_before_write,
@@ -327,12 +383,28 @@ def create(env: Env, model: Model, values: Values) -> int:
     _known(model, given)
     if before := _BEFORE_CREATE.get(model.name):
         before(env, given)
+    lines = {name: given.pop(name) for name in list(given) if model.fields[name].inverse}
     new_id = orm.insert(env, model, given)
-    if model is COMPANY:
+    for name, commands in lines.items():
+        _create_lines(env, model, name, new_id, commands)
+    if model is TEMPLATE:
+        _product_after_create(env, new_id, given)
+    elif model is LINE:
+        _total(env, [new_id])
+    elif model is COMPANY:
         _company_after_create(env, new_id, given)
     elif model is USERS:
         _user_after(env, [new_id], given)
     return new_id
+
+
+def _create_lines(env: Env, model: Model, name: str, owner: int, commands: Any) -> None:
+    """The commands (0, 0, values) of a one2many in a new record."""
+    spec = model.fields[name]
+    for command in commands or []:
+        if not isinstance(command, list | tuple) or len(command) != 3 or command[0] != 0:
+            raise orm.wrong_value(model, name, commands)
+        create(env, MODELS[spec.relation], {**command[2], spec.inverse: owner})
 
 
 def write(env: Env, model: Model, ids: Sequence[int], values: Values) -> None:
@@ -346,6 +418,8 @@ def write(env: Env, model: Model, ids: Sequence[int], values: Values) -> None:
         _mirror(env, model, ids, given)
     if model is USERS:
         _user_after(env, ids, given)
+    elif model is LINE:
+        _total(env, ids)
 
 
 def unlink(env: Env, model: Model, ids: Sequence[int]) -> None:

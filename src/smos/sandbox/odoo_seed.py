@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 INTERNAL, ERP_MANAGER, SYSTEM, MULTI_COMPANY, PARTNER_MANAGER = 1, 2, 4, 5, 8
 PORTAL, PUBLIC = 10, 11
+SALESMAN, SALE_MANAGER = 30, 32
 USER_TYPES = (INTERNAL, PORTAL, PUBLIC)
 
 # id, external id, name, groups it implies
@@ -28,9 +29,9 @@ _GROUPS: Sequence[tuple[int, str, str, tuple[int, ...]]] = (
     (21, "account.group_account_manager", "Accounting / Billing Administrator", (20,)),
     (22, "account.group_account_readonly", "Accounting / Read-only", (INTERNAL,)),
     (23, "account.group_account_user", "Technical / Show Full Accounting Features", (20, 22)),
-    (30, "sales_team.group_sale_salesman", "Sales / User: Own Documents Only", (INTERNAL,)),
-    (31, "sales_team.group_sale_salesman_all_leads", "Sales / User: All Documents", (30,)),
-    (32, "sales_team.group_sale_manager", "Sales / Administrator", (31,)),
+    (SALESMAN, "sales_team.group_sale_salesman", "Sales / User: Own Documents Only", (INTERNAL,)),
+    (31, "sales_team.group_sale_salesman_all_leads", "Sales / User: All Documents", (SALESMAN,)),
+    (SALE_MANAGER, "sales_team.group_sale_manager", "Sales / Administrator", (31,)),
     (40, "website.group_website_restricted_editor", "Website / Restricted Editor", (INTERNAL,)),
     (41, "website.group_website_designer", "Website / Editor and Designer", (40,)),
 )
@@ -62,6 +63,8 @@ _MODULES = (
     (132, "l10n_cl", "Chile - Accounting", "installed"),
     (143, "l10n_latam_base", "LATAM Localization Base", "installed"),
     (240, "mail", "Discuss", "installed"),
+    (398, "product", "Products & Pricelists", "installed"),
+    (400, "sale", "Sales", "installed"),
     (401, "sale_management", "Sales", "installed"),
     (405, "sales_team", "Sales Teams", "installed"),
     (470, "stock", "Inventory", "uninstalled"),

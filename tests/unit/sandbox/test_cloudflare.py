@@ -43,10 +43,22 @@ def contents(api: Driver) -> set[tuple[str, str, str]]:
 # -- tokens and zones ---------------------------------------------------------------------------------------------
 
 
-def test_a_token_is_verified_on_the_user_and_on_its_own_account(api: Driver) -> None:
+def test_a_token_is_verified_where_its_owner_is_and_nowhere_else(api: Driver) -> None:
+    owned = {"authorization": "Bearer cfat_sandbox"}
+    account = f"/accounts/{ACCOUNT['id']}/tokens/verify"
     assert api.ok("GET", "/user/tokens/verify")["result"]["status"] == "active"
-    assert api.ok("GET", f"/accounts/{ACCOUNT['id']}/tokens/verify")["result"]["status"] == "active"
-    assert code(api, "GET", f"/accounts/{'0' * 32}/tokens/verify") == (403, 9109)
+    assert api.ok("GET", account, headers=owned)["result"]["status"] == "active"
+    assert code(api, "GET", "/user/tokens/verify", headers=owned) == (401, 1000)
+    assert code(api, "GET", account) == (401, 1000)
+    assert code(api, "GET", f"/accounts/{'0' * 32}/tokens/verify", headers=owned) == (403, 9109)
+
+
+def test_a_limited_token_reads_and_is_refused_where_it_would_write(api: Driver) -> None:
+    limited = {"authorization": "Bearer sandbox-cloudflare-limited"}
+    assert "#dns_records:edit" not in api.ok("GET", "/zones", headers=limited)["result"][0]["permissions"]
+    assert api.ok("GET", RECORDS, headers=limited)["result"]
+    body = {"type": "A", "name": "x", "content": "192.0.2.1", "ttl": 1}
+    assert api.send("POST", RECORDS, body, headers=limited).body["errors"][0]["code"] == 10000
 
 
 def test_a_wrong_missing_or_malformed_token_has_its_own_answer(api: Driver) -> None:

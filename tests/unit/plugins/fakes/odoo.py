@@ -51,6 +51,7 @@ class FakeOdoo(Wire):
             },
             "res.lang": {1: {"code": "en_US", "active": True}, 2: {"code": "es_CL", "active": True}},
             "res.partner": {},
+            "res.partner.category": {},
             "res.company": {},
             "res.users": {},
         }
@@ -123,7 +124,7 @@ class FakeOdoo(Wire):
     def _create(self, model: str, given: t.Any) -> t.Any:
         if isinstance(given, dict):
             return self._create(model, [given])[0]
-        field, refusal = UNIQUE[model]
+        field, refusal = UNIQUE.get(model, ("name", ""))
         names = [row[field] for row in (*self.tables[model].values(), *given)]
         if len(set(names)) < len(names):  # all or nothing
             raise Fault("odoo.exceptions.ValidationError", f"The operation cannot be completed: {refusal}")
@@ -134,6 +135,7 @@ class FakeOdoo(Wire):
         partner = max([0, *self.tables["res.partner"]]) + 1
         self.tables["res.partner"][partner] = {"id": partner, "name": values["name"], "active": True}
         blank: Row = {"active": True, "email": False, "vat": False, "country_id": False, "currency_id": 2}
+        blank |= {"share": False, "category_id": []}
         blank |= {"company_registry": False, "chart_template": False, "groups_id": [], "login_date": False}
         self.tables[model][number] = {**blank, "id": number, "partner_id": partner}
         self._put(model, number, values)
@@ -161,7 +163,8 @@ class FakeOdoo(Wire):
     def _put(self, model: str, number: int, values: Row) -> None:
         for key, value in values.items():
             commands = isinstance(value, list) and value and isinstance(value[0], list)
-            self.tables[model][number][key] = value[0][2] if commands else value
+            row = self.tables[model][number]
+            row[key] = _linked(row.get(key) or [], value) if commands else value
         if "currency_id" in values:
             assert self.tables["res.currency"][values["currency_id"]]["active"], "an inactive currency"
 
@@ -182,10 +185,23 @@ class FakeOdoo(Wire):
         return shown
 
 
+def _linked(ids: list[int], commands: list[list[t.Any]]) -> list[int]:
+    """What the commands (3, id), (4, id) and (6, 0, ids) make of a list of ids."""
+    for command in commands:
+        if command[0] == 6:
+            ids = command[2]
+        elif command[0] == 4:
+            ids = sorted({*ids, command[1]})
+        else:
+            ids = [each for each in ids if each != command[1]]
+    return ids
+
+
 def _fits(row: Row, term: list[t.Any]) -> bool:
     name, operator, value = term
     if operator == "in":
-        return row.get(name) in value
+        has = row.get(name)
+        return bool(set(has) & set(value)) if isinstance(has, list) else has in value
     if operator == "=like":
         return str(row.get(name) or "").startswith(value.rstrip("%"))
     return bool(row.get(name) == value)

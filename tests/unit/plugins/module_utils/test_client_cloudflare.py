@@ -176,6 +176,68 @@ def test_what_a_token_is_good_for_is_told_and_never_raised(wire: Wire, path: str
     assert client(wire).check()["state"] == state
 
 
+@pytest.mark.parametrize(
+    ("token", "state", "account", "lacking"),
+    [
+        (TOKEN, "valid", "SmarterOS sandbox", []),
+        ("cfat_sandbox", "valid", "SmarterOS sandbox", []),
+        ("sandbox-cloudflare-limited", "insufficient", "SmarterOS sandbox", ["Zone: DNS Write"]),
+        ("cfat_unknown", "invalid", "", []),
+        ("0123456789abcdef0123456789abcdef01234", "invalid", "", []),
+    ],
+)
+def test_each_kind_of_token_gets_its_verdict(
+    wire: Wire, token: str, state: str, account: str, lacking: list[str]
+) -> None:
+    verdict = client(wire, token=token).check()
+    assert (verdict["state"], verdict["account"], verdict["missing_scopes"]) == (state, account, lacking)
+    assert wire.writes == []
+    assert token not in verdict["message"]
+
+
+def test_a_token_of_an_account_is_not_asked_for_at_the_user(wire: Wire) -> None:
+    client(wire, token="cfat_sandbox").check()
+    assert not any(sent.path.startswith("/user/") for sent in wire.sent)
+
+
+def test_a_global_key_is_told_as_one(wire: Wire) -> None:
+    assert "global key" in client(wire, token="a" * 37).check()["message"]
+
+
+def test_the_end_of_a_token_is_told(wire: Wire) -> None:
+    assert client(wire, token="sandbox-cloudflare-limited").check()["expires"] == "2028-01-01T00:00:00Z"
+
+
+@pytest.mark.parametrize("token", [TOKEN, "cfat_sandbox"])
+def test_a_token_that_sees_no_zone_is_not_invalid(wire: Wire, token: str) -> None:
+    verdict = client(wire, zone="example.com", token=token).check()
+    assert (verdict["state"], verdict["missing_scopes"]) == ("insufficient", ["Zone: Zone Read"])
+
+
+HOSTILE = [
+    (200, "<html>"),
+    (200, []),
+    (200, {"success": True, "result": "x"}),
+    (200, {"success": True, "result": [7]}),
+    (200, {"success": True, "result": [{"id": 1}], "result_info": "many"}),
+    (200, {"success": True, "result": [{"id": "a", "type": "A", "name": "b"}], "result_info": {"total_pages": 10**9}}),
+    (400, {"success": False, "errors": [7]}),
+]
+
+
+@pytest.mark.parametrize("answer", HOSTILE, ids=lambda each: str(each)[:50])
+def test_senseless_records_are_one_clear_error(wire: Wire, answer: Any) -> None:
+    wire.trouble = lambda sent: answer if sent.path == RECORDS else None
+    with pytest.raises(ApiError):
+        client(wire).records()
+
+
+@pytest.mark.parametrize("answer", HOSTILE, ids=lambda each: str(each)[:50])
+def test_senseless_answers_to_a_check_are_told_and_never_raised(wire: Wire, answer: Any) -> None:
+    wire.trouble = lambda sent: answer
+    assert client(wire).check()["state"] in ("invalid", "insufficient")
+
+
 def test_a_name_is_claimed_by_records_of_others_only(wire: Wire) -> None:
     add(wire, name=f"hand.{ZONE}", type="A", content="192.0.2.9")
     add(wire, name=f"other.{ZONE}", comment="smarteros:10000001-5")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from typing import Any
 
 import pytest
@@ -57,7 +59,7 @@ def test_every_page_of_the_list_is_read(wire: Wire, monkeypatch: pytest.MonkeyPa
 
 def test_pages_that_lead_in_a_circle_are_an_error(wire: Wire) -> None:
     wire.trouble = lambda sent: (200, {"data": [], "nextCursor": "again"})
-    with pytest.raises(ApiError, match="in a circle"):
+    with pytest.raises(ApiError, match="in circles"):
         client(wire).workflows()
 
 
@@ -204,3 +206,100 @@ def test_names_and_webhooks_are_claimed_by_workflows_of_others_only(wire: Wire) 
 
 def test_nothing_is_asked_when_nobody_wishes(wire: Wire) -> None:
     assert (client(wire).claimed([]), wire.sent) == ({}, [])
+
+
+def key_of(**claims: Any) -> str:
+    text = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=")
+    return f"{text}.{text}.signature"
+
+
+@pytest.mark.parametrize(
+    ("key", "expires"),
+    [
+        (key_of(iss="n8n", aud="public-api", exp=1893456000), "2030-01-01T00:00:00Z"),
+        (key_of(iss="n8n", aud="public-api"), ""),
+        (key_of(exp="soon"), ""),
+        (key_of(exp=10**30), ""),
+        (key_of(exp=True), "1970-01-01T00:00:01Z"),
+        ("n8n_api_1234567890", ""),
+        ("a.b.c", ""),
+        ("..", ""),
+        ("a.W10.c", ""),
+    ],
+)
+def test_a_key_that_is_a_web_token_tells_when_it_ends(wire: Wire, key: str, expires: str) -> None:
+    wire.trouble = lambda sent: (200, {"data": [], "nextCursor": None})
+    verdict = client(wire, key).check()
+    assert (verdict["state"], verdict["expires"]) == ("valid", expires)
+    assert key not in str(verdict)
+
+
+@pytest.mark.parametrize(
+    ("claims", "words"),
+    [
+        ({"iss": "n8n", "aud": "public-api", "exp": 1700000000}, "the key ended on 2023-11-14T22:13:20Z"),
+        ({"iss": "supabase", "role": "service_role"}, "a token of 'supabase', not a key of n8n"),
+        ({"iss": "n8n", "aud": "mcp-server-api"}, "a token of n8n for 'mcp-server-api', not an API key"),
+        ({"iss": "n8n", "aud": "public-api"}, "unauthorized"),
+    ],
+)
+def test_why_a_key_is_not_taken_is_told_from_what_it_says_of_itself(
+    wire: Wire, claims: dict[str, Any], words: str
+) -> None:
+    verdict = client(wire, key_of(**claims)).check()
+    assert verdict["state"] == "invalid"
+    assert words in verdict["message"]
+
+
+def test_every_scope_that_is_missing_is_named(wire: Wire) -> None:
+    wire.trouble = lambda sent: (403, {"message": "Forbidden"})
+    assert client(wire).check()["missing_scopes"] == ["workflow:list", "tag:list"]
+    wire.trouble = lambda sent: (403, {"message": "Forbidden"}) if sent.path.endswith("/tags") else None
+    verdict = client(wire).check()
+    assert (verdict["state"], verdict["missing_scopes"]) == ("insufficient", ["tag:list"])
+
+
+def tagged(wire: Wire, name: str, *tags: str) -> None:
+    made = client(wire).create(body(name))
+    client(wire).set_tags(made, [client(wire).create_tag(tag) for tag in tags])
+
+
+@pytest.mark.parametrize("few", [0, 9], ids=["all at once", "one by one"])
+def test_usage_counts_what_bears_the_tenants_tag_whoever_made_it(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch, few: int
+) -> None:
+    monkeypatch.setattr(api, "FEW", few)
+    tagged(wire, NAME, "smarteros", f"rut:{RUT}")
+    tagged(wire, "by hand", f"rut:{RUT}")
+    tagged(wire, "of another", "rut:1-9")
+    client(wire).create(body("of nobody"))
+    wire.sent.clear()
+    tenants = [{"id": RUT}, {"id": "1-9"}, {"id": "2-7"}]
+    assert client(wire).usage(tenants) == {RUT: {"workflows": 2}, "1-9": {"workflows": 1}, "2-7": {"workflows": 0}}
+    assert all(sent.method == "GET" for sent in wire.sent)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [{"data": "x"}, {"data": [1]}, {"data": [{}]}, {"data": None}, [], "text", {"data": [{"id": []}]}],
+)
+def test_a_list_of_another_shape_is_one_clear_error(wire: Wire, answer: Any) -> None:
+    wire.trouble = lambda sent: (200, answer)
+    with pytest.raises(ApiError, match="expected"):
+        client(wire).workflows()
+
+
+def test_a_workflow_of_another_shape_does_no_harm() -> None:
+    row = {"id": 7, "name": None, "nodes": "x", "connections": [], "settings": 1, "tags": ["a", {"id": 1}]}
+    made = api.workflow_of(row)
+    assert (made.id, list(made.nodes), made.connections, made.tags) == ("7", [], {}, {"None": "1"})
+    assert api.hooks([{"type": api.WEBHOOK, "parameters": "x"}]) == {("GET", "")}
+
+
+@pytest.mark.parametrize("answer", [{}, {"name": "x"}, "text", None])
+def test_a_creation_that_gives_no_id_is_one_clear_error(wire: Wire, answer: Any) -> None:
+    wire.trouble = lambda sent: (200, answer) if sent.method == "POST" else None
+    with pytest.raises(ApiError):
+        client(wire).create(body())
+    with pytest.raises(ApiError):
+        client(wire).create_tag("new")

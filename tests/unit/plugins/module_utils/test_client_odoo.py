@@ -142,6 +142,7 @@ class TestCheck:
             "state": "valid",
             "account": "smarteros on smarteros",
             "message": "Odoo 17.0-20240709",
+            "expires": "",
         }
 
     def test_a_wrong_secret_is_invalid(self, server: FakeOdoo) -> None:

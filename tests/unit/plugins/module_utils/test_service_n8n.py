@@ -147,7 +147,7 @@ def test_an_update_keeps_what_people_chose() -> None:
     ("workflow", "why"),
     [
         (made(tags={"rut:1-9": "1", "smarteros": "2"}), "does not bear the tenant's tags"),
-        (changed_node(changed_node(changed_node(made(tags={}), 0, id="a"), 1, id="b"), 2, id="c"), "does not bear"),
+        (replace(made(tags={}), nodes=[{**node, "id": "by hand"} for node in made().nodes]), "does not bear"),
         (made(tags={}, name="By hand"), "is used by the workflow 'By hand'"),
     ],
 )

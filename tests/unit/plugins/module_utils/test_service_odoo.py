@@ -199,18 +199,18 @@ class TestCompanies:
             "company_id": server.rows("res.company", company_registry="smarteros:76086428-5")[0]["id"]
         }
 
-    def test_a_suspended_company_is_archived_with_its_users(self, server: FakeOdoo) -> None:
+    def test_a_suspended_company_stays_as_it_is(self, server: FakeOdoo) -> None:
         run(server, ACME)
-        run_users(server, ANA)
+        server.log.clear()
         (result,) = run(server, replace(ACME, state="suspended"))
-        assert result.state == bulk.SUSPENDED
-        assert [row["active"] for row in server.rows("res.users", login="ana@example.com")] == [False]
-        assert changes(run(server, replace(ACME, state="suspended"))) == [[]]
+        assert (result.state, result.changes, server.written) == (bulk.SUSPENDED, [], [])
+        assert list(result.ref) == ["company_id"]
+        assert run(server, replace(BETA, state="suspended"))[0].state == bulk.ABSENT
 
     def test_who_also_works_for_another_tenant_goes_on_there(self, server: FakeOdoo) -> None:
         run(server, ACME, BETA)
         run_users(server, ANA, replace(ANA, tenant="12345678-9"))
-        run(server, replace(ACME, state="suspended"))
+        run(server, replace(ACME, state="absent"))
         (row,) = server.rows("res.users", login="ana@example.com")
         beta = server.rows("res.company", company_registry="smarteros:12345678-9")[0]["id"]
         assert (row["active"], row["company_id"]) == (True, beta)
@@ -267,7 +267,7 @@ class TestUsers:
         server.log.clear()
         assert changes(run_users(server, ANA, BEA)) == [[], []]
         assert server.written == []
-        assert len(server.log) == 5
+        assert len(server.log) == 7
 
     def test_a_language_that_is_not_installed_is_left_out(self, server: FakeOdoo) -> None:
         run(server, ACME)

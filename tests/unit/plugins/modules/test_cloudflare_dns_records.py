@@ -221,3 +221,21 @@ def test_a_provider_that_repeats_the_token_does_not_get_it_into_our_answer(wire:
     answer = run(wire, item(0))
     assert TOKEN not in str(answer)
     assert "***" in answer["results"][0]["message"]
+
+
+def test_a_suspended_tenants_record_leads_elsewhere_and_comes_back(wire: Wire) -> None:
+    run(wire, item(0))
+    suspended = item(0, state="suspended", content=f"suspended.{ZONE}")
+    foretold = run(wire, suspended, check=True)
+    done = run(wire, suspended)
+    assert foretold["results"][0]["changes"] == done["results"][0]["changes"] != []
+    assert (states(done), zone(wire)["t0"]) == ({rut(0): "suspended"}, ("CNAME", f"suspended.{ZONE}"))
+    assert run(wire, suspended)["changed"] is False
+    assert states(run(wire, item(0))) == {rut(0): "ready"}
+    assert zone(wire)["t0"] == ("CNAME", f"app.{ZONE}")
+
+
+def test_a_token_that_may_only_read_fails_every_tenant_that_needs_a_change(wire: Wire) -> None:
+    run(wire, item(0))
+    answer = run(wire, item(0), item(1), token="sandbox-cloudflare-limited")
+    assert states(answer) == {rut(0): "ready", rut(1): "failed"}

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.smartercl.smarteros.plugins.filter import n8n as wishes
 from ansible_collections.smartercl.smarteros.plugins.module_utils.clients import n8n as api
 from ansible_collections.smartercl.smarteros.plugins.modules import n8n_workflows as module
 from unit.plugins.wire import CUT, LOST, Sent, Wire, once, run_module, wired
@@ -28,7 +29,7 @@ def rut(n: int) -> str:
 
 
 def item(n: int, **more: Any) -> dict[str, Any]:
-    return {"tenant": rut(n), "templates": TEMPLATES, "values": {"timezone": "America/Santiago"}, **more}
+    return {"tenant": rut(n), "slug": f"shop{n}", "templates": TEMPLATES, "values": {"timezone": "America/Santiago"}, **more}
 
 
 def run(wire: Wire, *items: dict[str, Any], check: bool = False, **more: Any) -> dict[str, Any]:
@@ -263,3 +264,109 @@ def test_a_server_that_repeats_the_key_does_not_get_it_into_our_answer(wire: Wir
     answer = run(wire, item(0))
     assert KEY not in str(answer)
     assert "bad key ***" in answer["results"][0]["message"]
+
+
+def tagged_by_hand(wire: Wire, name: str, *tags: str, active: bool = True) -> api.Workflow:
+    made = by_hand(wire, name, f"hand/{name}", active)
+    client(wire).set_tags(made, [client(wire).create_tag(tag) for tag in tags])
+    return made
+
+
+def row_of(answer: dict[str, Any]) -> dict[str, Any]:
+    (row,) = answer["results"]
+    return dict(row)
+
+
+def test_the_result_says_how_many_workflows_the_tenant_has(wire: Wire) -> None:
+    tagged_by_hand(wire, "mine", f"rut:{rut(0)}")
+    foretold = row_of(run(wire, item(0), check=True))
+    assert foretold["usage"] == row_of(run(wire, item(0)))["usage"] == {"workflows": 4}
+    assert row_of(run(wire, item(0, state="suspended")))["usage"] == {"workflows": 4}
+    assert client(wire).usage([{"id": rut(0)}]) == {rut(0): {"workflows": 4}}
+
+
+def test_templates_beyond_the_plans_limit_are_refused_with_the_list(wire: Wire) -> None:
+    row = row_of(run(wire, item(0, limit=2)))
+    assert (row["state"], row["changes"], wire.writes) == ("failed", [], [])
+    assert "the plan allows 2 workflows and there would be 3" in row["message"]
+    assert "Not made: " in row["message"]
+    assert row_of(run(wire, item(0, limit=3)))["state"] == "ready"
+
+
+def test_workflows_made_by_hand_count_when_they_bear_the_tenants_tag(wire: Wire) -> None:
+    tagged_by_hand(wire, "mine", f"rut:{rut(0)}")
+    tagged_by_hand(wire, "other", f"rut:{rut(1)}")
+    row = row_of(run(wire, item(0, limit=3)))
+    assert (row["state"], "mine" in row["message"], "other" in row["message"]) == ("failed", True, False)
+    assert row_of(run(wire, item(0, limit=4)))["state"] == "ready"
+
+
+def test_a_limit_below_what_is_there_already_is_told_and_spoils_nothing(wire: Wire) -> None:
+    run(wire, item(0))
+    row = row_of(run(wire, item(0, limit=2)))
+    assert (row["state"], row["changed"]) == ("ready", False)
+    assert "the plan allows 2 workflows and there would be 3" in row["message"]
+    assert row_of(run(wire, item(0, limit=None)))["message"] == ""
+
+
+def test_workflows_that_people_made_rest_with_the_tenant_and_wake_with_it(wire: Wire) -> None:
+    run(wire, item(0))
+    ours = ("smarteros", f"rut:{rut(0)}")
+    tagged_by_hand(wire, "busy", *ours)
+    tagged_by_hand(wire, "idle", *ours, active=False)
+    before = held(wire)
+    run(wire, item(0, state="suspended"))
+    assert not any(active for name, (active, tags) in held(wire).items() if ours[1] in tags)
+    assert not run(wire, item(0, state="suspended"))["changed"]
+    back = run(wire, item(0))
+    assert held(wire) == before
+    assert [change["what"] for change in row_of(back)["changes"]].count("workflow busy") == 1
+    assert not run(wire, item(0))["changed"]
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_a_run_that_dies_while_workflows_are_put_to_rest_is_finished_by_the_next(wire: Wire, number: int) -> None:
+    run(wire, item(0))
+    tagged_by_hand(wire, "busy", "smarteros", f"rut:{rut(0)}")
+    before = held(wire)
+    for goal in ({"state": "suspended"}, {}):
+        left = [number]
+
+        def trouble(sent: Sent, left: list[int] = left) -> Any:
+            left[0] -= sent.method != "GET"
+            return (400, {"message": "no more"}) if left[0] < 0 and sent.method != "GET" else None
+
+        wire.trouble = trouble
+        run(wire, item(0, **goal))
+        wire.trouble = lambda sent: None
+        run(wire, item(0, **goal))
+        assert not run(wire, item(0, **goal))["changed"]
+    assert held(wire) == before
+
+
+def tenant(**more: Any) -> dict[str, Any]:
+    base = {"id": rut(0), "slug": "acme", "name": "Acme", "domain": "acme.example.com", "limits": {"workflows": 5}}
+    return {**base, "services": {"n8n": {"enabled": True}}, "status": {}, **more}
+
+
+@pytest.mark.parametrize(
+    ("more", "override", "states"),
+    [
+        ({}, "", ["present"]),
+        ({"wish": "suspended"}, "", ["suspended"]),
+        ({"wish": "deleted"}, "", ["suspended"]),
+        ({"wish": "purged"}, "", ["absent"]),
+        ({"wish": "deleted"}, "present", ["present"]),
+        ({"services": {"n8n": {"enabled": False}}}, "", []),
+        ({"services": {"n8n": {"enabled": False}}}, "absent", ["absent"]),
+        (
+            {"services": {"n8n": {"enabled": False}}, "status": {"services": {"n8n": {"state": "ready"}}}},
+            "",
+            ["suspended"],
+        ),
+    ],
+)
+def test_where_a_tenant_is_in_its_life_decides(more: dict[str, Any], override: str, states: list[str]) -> None:
+    rows = wishes.workflows([tenant(**more)], TEMPLATES, state=override)
+    assert [row["state"] for row in rows] == states
+    assert all(set(row) <= set(module.WORKFLOW) and row["limit"] == 5 for row in rows)
