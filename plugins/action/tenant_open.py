@@ -14,7 +14,7 @@ LEASE_PER_TENANT_S = 0.5  # leases are renewed between services, and one service
 
 
 class ActionModule(RegistryAction):
-    """Sets the facts smos_run, smos_services, smos_failed and smos_locked (ids that another run is working on)."""
+    """Sets the facts smos_run, smos_services, smos_waves, smos_failed and smos_locked (ids that another run works on)."""
 
     argument_spec: t.ClassVar[dict[str, dict[str, t.Any]]] = {
         "tenants": {"type": "list", "elements": "str", "required": True},
@@ -29,7 +29,15 @@ class ActionModule(RegistryAction):
         run = setting.run or f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
         refused = {} if setting.check_mode else self._lock(args, setting, run, task_vars)
         services = list(setting.specs.tenant_service_ids)
-        facts = {"smos_run": run, "smos_services": services, "smos_failed": [*refused], "smos_locked": [*refused]}
+        facts = {
+            "smos_run": run,
+            "smos_services": services,
+            "smos_waves": setting.specs.waves(services),
+            "smos_failed": [*refused],
+            "smos_locked": [*refused],
+            "smos_barred": [*refused],
+            "smos_ordered": [],
+        }
         return {"changed": False, "errors": list(refused.values()), "ansible_facts": facts}
 
     def _lock(

@@ -1,18 +1,22 @@
 # Copyright (c) SmarterCL. All rights reserved. See LICENSE.
-"""Before anything is written: can every provider be used, and is what new tenants need still free?"""
+"""Before anything is written: can every provider be used, is what new tenants need free, and do plans suffice?"""
 
 from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.smartercl.smarteros.plugins.plugin_utils import preflight
+from ansible_collections.smartercl.smarteros.plugins.module_utils import lifecycle
+from ansible_collections.smartercl.smarteros.plugins.plugin_utils import limits, preflight, requested
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils.action import (
     INVALID,
+    REFUSED,
     UNUSABLE,
     RegistryAction,
     Setting,
     Stop,
 )
+
+Row = dict[str, t.Any]
 
 
 class ActionModule(RegistryAction):
@@ -25,31 +29,88 @@ class ActionModule(RegistryAction):
 
     def work(self, args: dict[str, t.Any], setting: Setting, task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         """See the documentation of the module of the same name."""
-        gone = set(task_vars["ansible_facts"].get("smos_failed") or [])
+        facts = task_vars["ansible_facts"]
+        gone = set(facts.get("smos_failed") or [])
         tenants = [each for each in setting.tenants(args["tenants"], task_vars) if each["id"] not in gone]
         providers = [
-            preflight.Provider(service["id"], self._reached(service, task_vars))
+            preflight.Provider(
+                service["id"],
+                self.connection_of(service["id"], setting, task_vars),
+                optional=_can_be_missed(service, tenants, setting),
+            )
             for service in setting.specs.tenant_services()
-            if any(each["services"][service["id"]]["enabled"] for each in tenants)
+            if any(lifecycle.concerns(each, service["id"]) for each in tenants)
         ]
         found = preflight.look(providers, tenants, timeout=args["timeout"])
         if found.unusable:
             raise Stop(UNUSABLE, found.unusable)
         if found.taken and len(found.taken) == len(tenants):
             raise Stop(INVALID, list(found.taken.values()))
+        self._refuse_what_does_not_fit(tenants, providers, setting, task_vars)
         for error in found.taken.values():
             self.warn(f"{error['what']}: {error['why']}")
+        return self._result(found, gone, facts, setting)
+
+    def _result(self, found: preflight.Findings, gone: set[str], facts: t.Any, setting: Setting) -> Row:
+        services = [name for name in facts.get("smos_services") or [] if name not in found.unconfigured]
         why = {tenant: f"{error['what']}: {error['why']}" for tenant, error in found.taken.items()}
-        facts = {"smos_failed": [*gone, *found.taken], "smos_taken": why}
         return {
             "changed": False,
             "providers": found.states,
+            "unconfigured": found.unconfigured,
             "errors": list(found.taken.values()),
-            "ansible_facts": facts,
+            "ansible_facts": {
+                "smos_failed": [*gone, *found.taken],
+                "smos_barred": [*(facts.get("smos_barred") or []), *found.taken],
+                "smos_taken": why,
+                "smos_services": services,
+                "smos_waves": setting.specs.waves(services),
+                "smos_unconfigured": found.unconfigured,
+            },
         }
 
-    def _reached(self, service: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, str]:
-        """The role variables that say where the provider is, without the role's name: url, token …"""
-        prefix = f"{service['id']}_"
-        values = {name: self._templar.template(task_vars.get(name, "")) for name in service["connection"]}
-        return {name[len(prefix) :]: str(value) for name, value in values.items()}
+    @staticmethod
+    def _refuse_what_does_not_fit(
+        tenants: list[Row], providers: list[preflight.Provider], setting: Setting, task_vars: dict[str, t.Any]
+    ) -> None:
+        """Raise Stop when a plan would allow less than a tenant uses now; asks the providers, not our memory."""
+        asked = requested.changed_names(task_vars)
+        entries = setting.entries([each["slug"] for each in tenants if each["slug"] in asked])
+        narrowed = [
+            each
+            for each in tenants
+            if each["slug"] in entries and limits.narrowed(entries[each["slug"]].merged["limits"], each["limits"])
+        ]
+        if not narrowed:
+            return
+        used = preflight.usage(providers, narrowed)
+        rows = [
+            _too_small(tenant, limit, count, allowed)
+            for tenant in narrowed
+            for limit, (count, allowed) in limits.exceeded(used.get(tenant["id"], {}), tenant["limits"]).items()
+        ]
+        if rows:
+            raise Stop(REFUSED, rows)
+
+
+def _can_be_missed(service: Row, tenants: list[Row], setting: Setting) -> bool:
+    """Whether tenants do without a service that is not configured: nobody asks for it by name, nobody has it yet."""
+    if not service.get("optional"):
+        return False
+    entries = setting.entries([each["slug"] for each in tenants])
+    for tenant in tenants:
+        entry = entries.get(tenant["slug"])
+        spec = ((entry.document if entry else None) or {}).get("spec") or {}
+        named = ((spec.get("services") or {}).get(service["id"]) or {}).get("enabled")
+        if named or lifecycle.is_made(tenant, service["id"]):
+            return False
+    return True
+
+
+def _too_small(tenant: Row, limit: str, count: int, allowed: int) -> dict[str, str]:
+    return {
+        "what": f"tenant {tenant['slug']} ({tenant['id']})",
+        "where": f"plan {tenant['plan']}",
+        "why": f"{limit}: {count} in use, {allowed} allowed",
+        "next": f"Take {count - allowed} of them away first, or choose a larger plan",
+    }

@@ -5,18 +5,18 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.smartercl.smarteros.plugins.module_utils.lifecycle import DELETED, PURGED
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils import clashes, inventory_cache, rules, status, tenant
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils.action import (
     INVALID,
     RegistryAction,
     Setting,
     Stop,
-    plain,
 )
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils.mistakes import shown
 
 # Which part of a spec an argument speaks of
-SPEAKS_OF = {"email": "owner", "without": "services"}
+SPEAKS_OF = {"email": "owner", "phone": "owner", "shopify_store": "shopify", "without": "services"}
 
 
 class ActionModule(RegistryAction):
@@ -28,19 +28,17 @@ class ActionModule(RegistryAction):
         "domain": {"type": "str", "default": ""},
         "plan": {"type": "str"},
         "email": {"type": "str"},
+        "phone": {"type": "str"},
         "custom_domain": {"type": "str"},
         "template": {"type": "str"},
+        "shopify_store": {"type": "str"},
         "without": {"type": "list", "elements": "str", "default": []},
         "variables": {"type": "str"},
     }
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
-        """Called by Ansible. Variables are taken raw: written as ``{{ tenant_name }}``, a name would be evaluated."""
-        prefix = self._task.args.pop("variables", None)
-        if prefix:
-            named = {name: f"{prefix}{name}" for name in self.argument_spec}
-            given = {name: (task_vars or {}).get(variable) for name, variable in named.items()}
-            self._task.args.update({name: plain(value) for name, value in given.items() if value is not None})
+        """Called by Ansible."""
+        self.take_variables(task_vars or {})
         return super().run(tmp, task_vars)
 
     def work(self, args: dict[str, t.Any], setting: Setting, task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
@@ -56,13 +54,12 @@ class ActionModule(RegistryAction):
             clashes.refuse(document["spec"], entries)
         else:
             document = self._registered(mine, document["spec"], wish, setting)
-        return {
-            "changed": False,
-            "is_new": mine is None,
+        asked = {
             "host": document["spec"]["slug"],
             "document": document,
             "tenant": tenant.merged(document, setting.specs, setting.environment),
         }
+        return {"changed": False, "is_new": mine is None, "tenants": [asked]}
 
     def _registered(
         self, mine: inventory_cache.Entry, spec: dict[str, t.Any], wish: dict[str, t.Any], setting: Setting
@@ -76,6 +73,9 @@ class ActionModule(RegistryAction):
                 raise Stop(INVALID, [self._contradiction(mine, key, spec.get(key))])
         if not tenant.lives_in(known, setting.environment):
             raise Stop(INVALID, [self._elsewhere(mine, setting.environment)])
+        step = (known["spec"].get("lifecycle") or {}).get(setting.environment) or {}
+        if step.get("state") in (DELETED, PURGED):
+            raise Stop(INVALID, [self._gone(mine, step)])
         return known
 
     @staticmethod
@@ -86,6 +86,15 @@ class ActionModule(RegistryAction):
             "where": f"{mine.path}: spec.{key}",
             "why": f"it is registered with {shown(known)}, and the request says {shown(asked)}",
             "next": "Leave the option out to go on with what is registered, or edit that file and apply it",
+        }
+
+    @staticmethod
+    def _gone(mine: inventory_cache.Entry, step: dict[str, str]) -> dict[str, str]:
+        return {
+            "what": f"tenant {mine.rut}",
+            "where": f"{mine.path}: spec.lifecycle",
+            "why": f"it is {step['state']} since {step['since']}",
+            "next": "Bring it back with `smos tenant restore`, or purge it before it is created anew",
         }
 
     @staticmethod

@@ -12,8 +12,8 @@ short_description: Merged tenants of inventory host names
 description:
   - Gives the list of merged tenants for a list of inventory host names, in that order, in one step for all of them.
   - The registry is looked at when the lookup runs, so what an earlier task of the same play wrote into it is seen.
-  - A host that is not in the registry, or whose file has a mistake, is taken as its variable C(tenant) has it (a tenant
-    that was just requested and is not written yet).
+  - A host of the group C(tenants_requested) is taken as its variable C(tenant) has it, with the status of the registry, since what
+    was just requested is not written yet. So is a host that is not in the registry.
 options:
   _terms:
     description: Inventory host names (slugs), for example R(ansible_play_hosts_all, ansible_play_hosts_all).
@@ -72,7 +72,7 @@ from pathlib import Path
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 
-from ansible_collections.smartercl.smarteros.plugins.plugin_utils import inventory_cache
+from ansible_collections.smartercl.smarteros.plugins.plugin_utils import inventory_cache, requested
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils.mistakes import SpecError
 
 
@@ -86,13 +86,18 @@ class LookupModule(LookupBase):
         self.set_options(var_options=variables or {}, direct=kwargs)
         names = [str(name) for term in terms for name in ([term] if isinstance(term, str) else term)]
         without = {str(one) for one in self.get_option("without")}
-        entries = self._entries([name for name in names if name not in without])
-        found = (
-            entries[name].merged if name in entries else self._of_host(name, variables or {})
-            for name in names
-            if name not in without
-        )
+        wanted = [name for name in names if name not in without]
+        found = self._tenants(wanted, variables or {})
         return [tenant for tenant in found if tenant["id"] not in without]
+
+    def _tenants(self, names: list[str], variables: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
+        try:
+            tenants = requested.merged_tenants(names, self._entries(names), variables)
+        except KeyError as missing:
+            raise AnsibleLookupError(
+                f"{missing.args[0]!r} is no tenant: neither the registry nor its variables know it"
+            ) from None
+        return [tenants[name] for name in names]
 
     def _entries(self, names: list[str]) -> dict[str, inventory_cache.Entry]:
         specs = Path(self._setting("specs"))
@@ -111,10 +116,3 @@ class LookupModule(LookupBase):
         if value and self._templar is not None:  # options come from variables as these were written
             value = self._templar.template(value)
         return str(value or "")
-
-    @staticmethod
-    def _of_host(name: str, variables: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
-        try:
-            return dict(variables["hostvars"][name]["tenant"])
-        except KeyError:
-            raise AnsibleLookupError(f"{name!r} is no tenant: neither the registry nor its variables know it") from None

@@ -12,7 +12,7 @@ from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.smartercl.smarteros.plugins.module_utils import lifeline, transport
 from ansible_collections.smartercl.smarteros.plugins.module_utils.errors import ApiError
 
-READY, SUSPENDED, ABSENT, FAILED = "ready", "suspended", "absent", "failed"
+READY, SUSPENDED, ABSENT, FAILED, DISABLED = "ready", "suspended", "absent", "failed", "disabled"
 CANNOT_USE = 3  # exit code of the command line: the environment cannot be used, nothing was touched
 
 OPTIONS: dict[str, dict[str, t.Any]] = {
@@ -47,6 +47,8 @@ class Result:
     message: str = ""
     changes: list[Change] = field(default_factory=list)
     error: dict[str, str] | None = None
+    usage: dict[str, int] = field(default_factory=dict)
+    """How much of its plan's limits the tenant uses here, by the limit's name, where the module's reads tell it."""
 
     def fail(self, what: str, exc: ApiError) -> None:
         """Mark the tenant as failed; what was done before stays in ``changes`` and ``ref``."""
@@ -66,6 +68,7 @@ class Result:
             "message": self.message,
             "changes": [change.as_dict() for change in self.changes],
             "error": self.error,
+            "usage": self.usage,
         }
         return {key: value for key, value in full.items() if value or key in ("tenant", "state", "changed")}
 

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import email.utils
+import http.client
 import json as jsonlib
+import math
 import os
 import random
 import re
@@ -16,16 +18,17 @@ from urllib.parse import urlsplit
 
 from ansible_collections.smartercl.smarteros.plugins.module_utils import errors
 from ansible_collections.smartercl.smarteros.plugins.module_utils.errors import ApiError
+from ansible_collections.smartercl.smarteros.plugins.module_utils.timed_adapter import TimedAdapter, Watch
 
 REQUESTS_IMPORT_ERROR: ImportError | None = None
 try:
     import requests
-    from requests.adapters import HTTPAdapter
     from requests.utils import get_environ_proxies
 except ImportError as exc:  # the module tells it with missing_required_lib
     REQUESTS_IMPORT_ERROR = exc
 
 MAX_BODY = 64 * 1024 * 1024  # bytes of one answer; the longest honest list page is about 5 MB
+MAX_PAGES = 10_000  # of one list; the longest honest one, ten years of conversations, has about 2,000
 MAX_SHOWN = 300  # characters of a provider's text in a message
 REPEATABLE = frozenset({"GET", "HEAD", "PUT", "DELETE", "PATCH"})
 _RATELIMIT = re.compile(r"\br=(\d+)\b.*?\bt=(\d+)\b")
@@ -52,6 +55,12 @@ class Policy:
     backoff: float = 0.25  # first pause; doubles, with jitter, up to backoff_max
     backoff_max: float = 8.0
     patience: float = 330.0  # in all for rate limits: Cloudflare blocks for five minutes
+    total: float | None = None  # one call with its repeats, without the pauses of rate limits; see `whole`
+
+    @property
+    def whole(self) -> float:
+        """Seconds for one call in all; unless told otherwise, enough to wait in vain for an answer twice."""
+        return self.connect + 2 * self.read if self.total is None else self.total
 
 
 @dataclass
@@ -67,10 +76,35 @@ class _Gate:
         with self.lock:
             self.until = max(self.until, self.clock() + seconds)
 
-    def wait(self) -> None:
-        pause = self.until - self.clock()
-        if pause > 0:
+    def wait(self) -> float:
+        """Sleep as long as asked; gives the seconds."""
+        pause = max(0.0, self.until - self.clock())
+        if pause:
             self.sleep(pause)
+        return pause
+
+
+class Pages:
+    """Minds the pages of one list: a provider that never comes to an end must not keep us for ever."""
+
+    def __init__(self, where: str) -> None:
+        self._where = where
+        self._seen: set[str] = set()
+        self._count = 0
+
+    def turn(self, cursor: object = None) -> None:
+        """Call this before each page is asked for, with its cursor or address (None where pages have numbers).
+
+        Raises ApiError when this cursor was there before, or when there are more than ``MAX_PAGES``.
+        """
+        self._count += 1
+        if self._count > MAX_PAGES:
+            raise ApiError(f"the list does not end after {MAX_PAGES} pages", errors.INVALID, where=self._where)
+        if cursor is None:
+            return
+        if str(cursor) in self._seen:
+            raise ApiError("the list goes round in circles: a page names one that we had", where=self._where)
+        self._seen.add(str(cursor))
 
 
 class Http:
@@ -112,6 +146,7 @@ class Http:
     ) -> Answer:
         """Send one request and give the answer of a success (2xx).
 
+        ``json`` is data, or bytes that are sent as they are (``headers`` then say what they are).
         ``repeat`` says that sending it twice does no harm; by default that is so for every method but POST.
         A POST is sent again only when it surely was not carried out (no connection, 429).
 
@@ -121,8 +156,10 @@ class Http:
         where = f"{method} {self.base_url}{path}"
         failures = refusals = 0
         waited = 0.0
+        ends = self._clock() + self._policy.whole
         while True:
-            self._gate.wait()
+            ends += self._gate.wait()
+            self._local.ends = ends
             try:
                 answer = self._send(method, path, params, json, headers, where)
                 if answer.status < 400:
@@ -143,9 +180,10 @@ class Http:
             if failure.kind != errors.UNREACHABLE and not safe:
                 raise ApiError(failure.message, errors.UNANSWERED, failure.status, failure.code, where)
             failures += 1
-            if failures == self._policy.attempts:
+            pause = self._pause(failures)
+            if failures == self._policy.attempts or self._clock() + pause >= ends:
                 raise failure
-            self._sleep(self._pause(failures))
+            self._sleep(pause)
 
     def create(
         self, path: str, json: t.Any, find: t.Callable[[], t.Any], headers: t.Mapping[str, str] | None = None
@@ -155,18 +193,26 @@ class Http:
         When the fate of the POST is unknown, ``find`` looks for the thing: what it gives (not None) is the
         result, and only when it finds nothing the POST is sent again.
         """
+        ends = self._clock() + self._policy.whole
         for attempt in range(self._policy.attempts):
             try:
                 return self.request("POST", path, json=json, headers=headers).body
             except ApiError as exc:
                 if exc.kind != errors.UNANSWERED or attempt + 1 == self._policy.attempts:
                     raise
+                failure = exc
             # A moment for a slow server to finish what we no longer wait for
             self._sleep(self._pause(attempt))
             found = find()
             if found is not None:
                 return found
+            if self._clock() >= ends:
+                raise failure
         raise AssertionError("the loop above returns or raises")
+
+    def pages(self, path: str) -> Pages:
+        """A guard for reading the list at this path page by page; see :class:`Pages`."""
+        return Pages(f"GET {self.base_url}{path}")
 
     def error(self, answer: Answer, where: str) -> ApiError:
         """The error for an answer of 400 and above, with the provider's own words, shortened and without secrets."""
@@ -188,7 +234,7 @@ class Http:
         words = text if isinstance(text, str) else str(text)
         for secret in self._secrets:
             words = words.replace(secret, "***")
-        words = " ".join("".join(c if c.isprintable() else " " for c in words).split())
+        words = " ".join("".join(c if c.isprintable() else " " for c in words).split()) or ("…" if words else "")
         return words if len(words) <= MAX_SHOWN else words[:MAX_SHOWN] + "…"
 
     def _pause(self, attempt: int) -> float:
@@ -204,7 +250,8 @@ class Http:
             # requests looks at the file system for every request where this is a path
             session.verify = self._verify if self.base_url.startswith("https:") else True
             session.headers.update({"Accept": "application/json", "User-Agent": "smarteros", **self._headers})
-            adapter = HTTPAdapter(pool_connections=1, pool_maxsize=1, max_retries=0)
+            watch = self._local.watch = Watch(self._clock)
+            adapter = TimedAdapter(watch, pool_connections=1, pool_maxsize=1, max_retries=0)
             session.mount("http://", adapter)
             session.mount("https://", adapter)
         return session
@@ -220,21 +267,29 @@ class Http:
     ) -> Answer:
         with self._count:
             self.sent += 1
-        deadline = self._clock() + self._policy.connect + 2 * self._policy.read
+        self._mind_headers({**self._headers, **(headers or {})}, where)
+        session = self._session()
+        ends: float = self._local.ends  # when, on our clock, the last byte of the answer must be there
+        self._local.watch.set(self._policy.read, ends)
+        left = max(0.001, ends - self._clock())
         try:
-            response = self._session().request(
+            response = session.request(
                 method,
                 self.base_url + path,
                 params=dict(params) if params else None,
-                json=json,
+                json=None if isinstance(json, bytes) else json,
+                data=json if isinstance(json, bytes) else None,
                 headers=dict(headers) if headers else None,
-                timeout=(self._policy.connect, self._policy.read),
+                timeout=(min(self._policy.connect, left), min(self._policy.read, left)),
                 allow_redirects=False,  # a redirect would carry the token elsewhere
                 stream=True,
             )
             with response:
-                raw = self._body(response, deadline, where)
+                raw = self._body(response, where)
         except requests.RequestException as exc:
+            if self._clock() >= ends:
+                why = f"the answer was not complete within {self._policy.whole:g} s"
+                raise ApiError(why, errors.UNANSWERED, where=where) from None
             raise self._no_answer(exc, where) from None
         if 300 <= response.status_code < 400:
             raise ApiError(
@@ -246,7 +301,7 @@ class Http:
         self._mind_limit(response.headers)
         return Answer(response.status_code, response.headers, self._parsed(raw, response, where))
 
-    def _body(self, response: requests.Response, deadline: float, where: str) -> bytes:
+    def _body(self, response: requests.Response, where: str) -> bytes:
         parts: list[bytes] = []
         size = 0
         for part in response.iter_content(262144):
@@ -254,16 +309,24 @@ class Http:
             size += len(part)
             if size > MAX_BODY:
                 raise ApiError(f"the answer is larger than {MAX_BODY} bytes", errors.INVALID, where=where)
-            if self._clock() > deadline:
-                raise ApiError("the answer came too slowly to be read in time", errors.UNANSWERED, where=where)
         return b"".join(parts)
+
+    @staticmethod
+    def _mind_headers(headers: t.Mapping[str, str], where: str) -> None:
+        """A token with a line end or a letter beyond Latin-1 is told as such; the library's errors would quote it."""
+        for name, value in headers.items():
+            if value == "Bearer ":
+                raise ApiError("the token is empty", errors.REFUSED, where=where)
+            if not value.isascii() or not value.isprintable() or value != value.strip():
+                why = f"the value for the header {name} has a line end, a space at its end or a special character"
+                raise ApiError(f"{why}: copy the token again", errors.REFUSED, where=where)
 
     def _parsed(self, raw: bytes, response: requests.Response, where: str) -> t.Any:
         if not raw.strip():
             return None
         try:
-            return jsonlib.loads(raw)
-        except ValueError:
+            return jsonlib.loads(raw, parse_constant=_no_number, parse_float=_number)
+        except (ValueError, RecursionError):  # the latter: nested a thousand levels deep
             text = raw[: MAX_SHOWN * 4].decode("utf-8", "replace")
             if response.status_code >= 400:
                 return text
@@ -273,6 +336,8 @@ class Http:
             ) from None
 
     def _no_answer(self, exc: requests.RequestException, where: str) -> ApiError:
+        if _no_http(exc):
+            return ApiError("the answer is no proper HTTP, or its headers are too large", errors.INVALID, where=where)
         if isinstance(exc, requests.exceptions.SSLError):
             return ApiError(f"TLS failed: {self.shown(exc)}", errors.UNREACHABLE, where=where)
         if isinstance(exc, requests.ConnectTimeout):
@@ -307,11 +372,31 @@ def _never_sent(exc: BaseException) -> bool:
     return "NewConnectionError" in text or "NameResolutionError" in text
 
 
+def _no_http(exc: BaseException) -> bool:
+    """Whether an answer came that http.client does not take: a line or a number of headers beyond all measure."""
+    causes = [arg for arg in exc.args if isinstance(arg, BaseException)]
+    if any(isinstance(each, http.client.HTTPException) for each in causes):
+        return not any(
+            isinstance(each, (http.client.RemoteDisconnected, http.client.IncompleteRead)) for each in causes
+        )
+    return any(_no_http(each) for each in causes)
+
+
+def _number(text: str) -> float:
+    """A finite number: `1e999` would come as infinite, and break every int() after it."""
+    value = float(text)
+    return value if math.isfinite(value) else _no_number(text)
+
+
+def _no_number(text: str) -> t.NoReturn:
+    raise ValueError(f"not a number of JSON: {text[:20]}")
+
+
 def _retry_after(headers: t.Mapping[str, str]) -> float:
     value = headers.get("Retry-After", "").strip()
-    if value.isdigit():
+    if value.isascii() and value.isdigit():
         return float(value)
     try:
         return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
-    except ValueError:
+    except (ValueError, TypeError, OverflowError):
         return 0.0

@@ -48,7 +48,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 ansible_facts:
-  description: The facts C(smos_run), C(smos_services) and C(smos_failed).
+  description: The facts C(smos_run), C(smos_services), C(smos_waves) (groups that work at the same time), C(smos_failed) and C(smos_locked).
   returned: success
   type: dict
 """

@@ -32,8 +32,14 @@ options:
   email:
     description: The owner's e-mail address; C(admin@) the domain by default.
     type: str
+  phone:
+    description: The owner's WhatsApp number, for example V(+56912345678).
+    type: str
   custom_domain:
     description: A domain of the tenant's own.
+    type: str
+  shopify_store:
+    description: The tenant's store, for example V(acme.myshopify.com).
     type: str
   template:
     description: The template that gives the defaults.
@@ -68,20 +74,13 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-host:
-  description: The inventory host name, which is the slug.
-  returned: success
-  type: str
 is_new:
   description: Whether the tenant is not yet registered.
   returned: success
   type: bool
-document:
-  description: The tenant's document as it is, or would be, in the registry.
+tenants:
+  description: One entry with the inventory name (C(host)), the C(document) for the registry and the merged C(tenant).
   returned: success
-  type: dict
-tenant:
-  description: The tenant merged from template, plan and its own spec.
-  returned: success
-  type: dict
+  type: list
+  elements: dict
 """

@@ -7,7 +7,6 @@ playbooks, and a module process for each step would cost ten times as much.
 
 from __future__ import annotations
 
-import json
 import os
 import typing as t
 from dataclasses import dataclass
@@ -16,13 +15,21 @@ from pathlib import Path
 
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.smartercl.smarteros.plugins.module_utils import lifeline
+from ansible_collections.smartercl.smarteros.plugins.module_utils import lifecycle, lifeline
 from ansible_collections.smartercl.smarteros.plugins.module_utils.registry.errors import StoreError
 from ansible_collections.smartercl.smarteros.plugins.module_utils.registry.store import Registry
-from ansible_collections.smartercl.smarteros.plugins.plugin_utils import inventory_cache, locks, specs
+from ansible_collections.smartercl.smarteros.plugins.plugin_utils import (
+    inventory_cache,
+    locks,
+    requested,
+    specs,
+    tokens,
+)
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils.schema import LibraryMissing
+from ansible_collections.smartercl.smarteros.plugins.plugin_utils.tagless import plain
 
-FAILED, INVALID, UNUSABLE, LOCKED = 1, 2, 3, 4  # exit codes of the command line
+FAILED, INVALID, UNUSABLE, REFUSED = 1, 2, 3, 4  # exit codes of the command line
+LOCKED = REFUSED
 
 
 class Stop(Exception):
@@ -36,11 +43,6 @@ class Stop(Exception):
         self.exit_code = exit_code
         self.errors = [dict(error) for error in errors]
         self.facts = facts
-
-
-def plain(value: t.Any) -> t.Any:
-    """Data without Ansible's tags: libraries outside Ansible know only exact strings, lists and mappings."""
-    return json.loads(json.dumps(value))
 
 
 def _mind_the_command() -> None:
@@ -104,10 +106,13 @@ class Setting:
         return len(written.changed)
 
     def tenants(self, names: t.Sequence[str], task_vars: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
-        """The merged tenants of these host names: as registered, or else as just requested."""
-        entries = self.entries(names)
-        hostvars = task_vars["hostvars"]
-        return [entries[name].merged if name in entries else plain(hostvars[name]["tenant"]) for name in names]
+        """The merged tenants of these host names: as just requested, or else as registered."""
+        found = requested.merged_tenants(names, self.entries(names), task_vars)
+        return [found[name] for name in names]
+
+    def needing(self, service: str, names: t.Sequence[str], task_vars: t.Mapping[str, t.Any]) -> list[str]:
+        """The ids of the tenants among these host names that a failure of the service concerns."""
+        return [each["id"] for each in self.tenants(names, task_vars) if lifecycle.concerns(each, service)]
 
 
 class RegistryAction(ActionBase):
@@ -147,6 +152,22 @@ class RegistryAction(ActionBase):
         if self._notices:
             result["notices"] = self._notices
         return result
+
+    def take_variables(self, task_vars: t.Mapping[str, t.Any], besides: t.Container[str] = ()) -> None:
+        """Fill the arguments from variables whose names begin as the argument ``variables`` says, raw.
+
+        The request is data: written as ``{{ tenant_name }}``, a name would be evaluated as a template.
+        """
+        prefix = self._task.args.pop("variables", None)
+        for name in self.argument_spec if prefix else ():
+            value = task_vars.get(f"{prefix}{name}")
+            if value is not None and name not in besides:
+                self._task.args[name] = plain(value)
+
+    def connection_of(self, service: str, setting: Setting, task_vars: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+        """The role variables that say where a service of the catalogue is, without the role's name: url, token …"""
+        entry = {"connection": (), **(setting.specs.service(service) or {}), "id": service}
+        return tokens.connection_of(entry, task_vars, self._templar.template)
 
     def warn(self, text: str) -> None:
         """Show the operator a warning: Ansible's way, and in the result for the command line."""

@@ -13,7 +13,10 @@ from ansible.module_utils.basic import missing_required_lib
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.smartercl.smarteros.plugins.module_utils import bulk, lifeline, transport
-from ansible_collections.smartercl.smarteros.plugins.plugin_utils.action import plain
+from ansible_collections.smartercl.smarteros.plugins.plugin_utils.tagless import plain
+
+ORDER = "order"
+"""Key of a result that says what shall be done instead of what was done."""
 
 
 class BulkModule(t.Protocol):
@@ -25,8 +28,21 @@ class BulkModule(t.Protocol):
         """Read, plan, apply unless in check mode, report to the caller."""
 
 
+def carried_out(module: BulkModule, arguments: dict[str, t.Any], check_mode: bool) -> dict[str, t.Any]:
+    """The result of a bulk module that is called in this process."""
+    try:
+        module.work(bulk.InProcess(arguments, check_mode))
+    except bulk.Ended as end:
+        return end.result
+    return {}
+
+
 class BulkAction(ActionBase):
-    """Calls the module in this process, or as a module where the task asks for another place or setting."""
+    """Calls the module in this process, or as a module where the task asks for another place or setting.
+
+    Where the play sets ``smos_orders``, the call is only taken down: ``tenant_carry_out`` makes the calls of several
+    services at the same time, which tasks one after the other could not.
+    """
 
     TRANSFERS_FILES = False
     module: t.ClassVar[t.Any]
@@ -41,12 +57,11 @@ class BulkAction(ActionBase):
         _valid, args = self.validate_argument_spec(argument_spec={**bulk.OPTIONS, **module.OPTIONS})
         if transport.REQUESTS_IMPORT_ERROR is not None:
             return {**result, "failed": True, "msg": missing_required_lib("requests")}
+        if (task_vars or {}).get("smos_orders"):
+            order = {"module": type(self).__module__.rpartition(".")[2], "arguments": plain(args)}
+            return {**result, ORDER: order, "_ansible_no_log": True}  # there are secrets among the arguments
         lifeline.hold()
-        try:
-            module.work(bulk.InProcess(plain(args), bool(self._task.check_mode)))
-        except bulk.Ended as end:
-            result.update(end.result)
-        return result
+        return {**result, **carried_out(module, plain(args), bool(self._task.check_mode))}
 
     def _needs_a_process(self) -> bool:
         elsewhere = getattr(self._connection, "transport", "") != "local" or self._play_context.become

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.smartercl.smarteros.plugins.plugin_utils.action import INVALID, Stop, plain
+from ansible_collections.smartercl.smarteros.plugins.plugin_utils.action import INVALID, Stop
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils.inventory_cache import Entry
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils.mistakes import ARGUMENT, Mistake, shown
+from ansible_collections.smartercl.smarteros.plugins.plugin_utils.tagless import plain
 
 UNIQUE = ("slug", "domain", "custom_domain")  # no two tenants share one of them, in no environment
 

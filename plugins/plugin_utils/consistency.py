@@ -130,20 +130,10 @@ _RESERVE_IT = "Add it to reserved_slugs of the tenant registry."
 
 
 def _provisioning(documents: Documents) -> Iterator[Broken]:
-    taken: dict[int, str] = {}
     for name, service in _services(documents).items():
-        if "tenant" not in service.get("entries", ()):
-            continue
-        place = ("services", name, "provisioning")
-        number = service.get("provisioning")
-        if number is None:
+        if "tenant" in service.get("entries", ()) and service.get("provisioning") is None:
             rule = "A service with a tenant entry has a place in the order of provisioning."
             yield Broken("services", ("services", name), rule, f"{name} has none.", "Add provisioning.")
-        elif number in taken:
-            rule = "Each place in the order of provisioning is there once."
-            yield Broken("services", place, rule, f"{taken[number]} has {number} already.", "Give another number.")
-        else:
-            taken[number] = name
 
 
 def _order(documents: Documents) -> Iterator[Broken]:

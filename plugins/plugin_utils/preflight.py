@@ -7,8 +7,16 @@ import importlib
 import typing as t
 from dataclasses import dataclass, field
 
-from ansible_collections.smartercl.smarteros.plugins.module_utils import errors, reconcile, transport
+from ansible_collections.smartercl.smarteros.plugins.module_utils import (
+    errors,
+    lifecycle,
+    reconcile,
+    tokens,
+    transport,
+    verdicts,
+)
 from ansible_collections.smartercl.smarteros.plugins.module_utils.errors import ApiError
+from ansible_collections.smartercl.smarteros.plugins.plugin_utils import limits
 
 CLIENTS = "ansible_collections.smartercl.smarteros.plugins.module_utils.clients"
 ErrorRow = dict[str, str]
@@ -30,21 +38,40 @@ class Provider:
 
     service: str
     connection: t.Mapping[str, str] = field(repr=False)
+    optional: bool = False
+    """Whether tenants do without it where nothing but its address is configured."""
+
+    @property
+    def missing(self) -> list[str]:
+        """The names of what is not set."""
+        return tokens.lacking(self.connection)
+
+    @property
+    def is_left_out(self) -> bool:
+        """Whether it is optional and not configured."""
+        return self.optional and tokens.unconfigured(self.connection)
 
 
 @dataclass(frozen=True)
 class Findings:
-    """``states`` by service; ``unusable`` rows for the operator; ``taken`` by tenant id."""
+    """``states`` by service; ``unusable`` rows for the operator; ``taken`` by tenant id; ``unconfigured``: why, by the
+    optional services that tenants do without."""
 
     states: dict[str, dict[str, str]]
     unusable: list[ErrorRow]
     taken: dict[str, ErrorRow]
+    unconfigured: dict[str, str]
 
 
 def look(providers: t.Sequence[Provider], tenants: t.Sequence[dict[str, t.Any]], timeout: float) -> Findings:
     """Ask every provider at the same time; ``timeout`` in seconds for each answer."""
     fresh = [tenant for tenant in tenants if not tenant["status"].get("services")]
     policy = transport.Policy(connect=min(5.0, timeout), read=timeout, attempts=3)
+    unconfigured = {each.service: _not_set(each) for each in providers if each.is_left_out}
+    providers = [each for each in providers if not each.is_left_out]
+    unsent = _unsent(providers)
+    if unsent:
+        return Findings(unsent, [row for each in providers for row in _unusable(each, unsent)], {}, unconfigured)
     answers = reconcile.run_all(
         {each.service: _job(each, fresh, policy) for each in providers}, concurrency=len(providers)
     )
@@ -57,33 +84,62 @@ def look(providers: t.Sequence[Provider], tenants: t.Sequence[dict[str, t.Any]],
             unusable.append(answer.as_dict(provider.service))
             continue
         states[provider.service], claims = answer
-        unusable.extend(_unusable(provider, states[provider.service]))
+        unusable.extend(_unusable(provider, states))
         for tenant, why in claims.items():
             taken.setdefault(tenant, _row(f"tenant {tenant}", provider, why, errors.NEXT_STEP[errors.CONFLICT]))
-    return Findings(states, unusable, taken)
+    return Findings(states, unusable, taken, unconfigured)
 
 
 def _job(
     provider: Provider, fresh: t.Sequence[dict[str, t.Any]], policy: transport.Policy
 ) -> t.Callable[[], tuple[dict[str, str], dict[str, str]]]:
     def job() -> tuple[dict[str, str], dict[str, str]]:
-        missing = [name for name, value in provider.connection.items() if not value]
-        if missing:
-            return {"state": "missing", "account": "", "message": f"not set: {', '.join(missing)}"}, {}
-        client: Client = importlib.import_module(f"{CLIENTS}.{provider.service}").connect(provider.connection, policy)
+        client = _client(provider, policy)
         state = client.check()
-        wishes = [tenant for tenant in fresh if tenant["services"][provider.service]["enabled"]]
+        wishes = [tenant for tenant in fresh if lifecycle.state_of(tenant, provider.service) == lifecycle.PRESENT]
         return state, client.claimed(wishes) if wishes and state["state"] == "valid" else {}
 
     return job
 
 
-def _unusable(provider: Provider, state: t.Mapping[str, str]) -> list[ErrorRow]:
+def usage(providers: t.Sequence[Provider], tenants: t.Sequence[dict[str, t.Any]]) -> dict[str, dict[str, int]]:
+    """By tenant id: how much of its plan's limits it uses now, as the providers say. Raises ApiError."""
+    clients = {each.service: _client(each, transport.Policy()) for each in providers if not each.missing}
+    asked = {service: client for service, client in clients.items() if hasattr(client, "usage")}
+    jobs = {service: lambda client=client: client.usage(tenants) for service, client in asked.items()}
+    found: dict[str, list[t.Mapping[str, int]]] = {}
+    for answer in reconcile.run_all(jobs, concurrency=len(jobs)).values():
+        if isinstance(answer, ApiError):
+            raise answer
+        for tenant, counts in answer.items():
+            found.setdefault(tenant, []).append(counts)
+    return {tenant: limits.together(counts) for tenant, counts in found.items()}
+
+
+def _client(provider: Provider, policy: transport.Policy) -> t.Any:
+    return importlib.import_module(f"{CLIENTS}.{provider.service}").connect(provider.connection, policy)
+
+
+def _not_set(provider: Provider) -> str:
+    return f"not set: {', '.join(f'{provider.service}_{name}' for name in provider.missing)}"
+
+
+def _unsent(providers: t.Sequence[Provider]) -> dict[str, dict[str, t.Any]]:
+    """By service: the verdicts that need no request. What is missing or cannot be right is told of all at once, before
+    anybody is contacted."""
+    found = {each.service: verdicts.unsent(verdicts.Asked(each.service, each.connection)) for each in providers}
+    return {service: verdict.as_dict() for service, verdict in found.items() if verdict is not None}
+
+
+def _unusable(provider: Provider, states: t.Mapping[str, t.Mapping[str, str]]) -> list[ErrorRow]:
+    state = states.get(provider.service, {"state": "valid"})
     if state["state"] == "valid":
         return []
-    kind = errors.UNREACHABLE if state["state"] == "unreachable" else errors.REFUSED
-    return [_row(provider.service, provider, f"{state['state']}: {state['message']}", errors.NEXT_STEP[kind])]
+    following = tokens.next_step(provider.service, state["state"])
+    return [_row(provider.service, provider, f"{state['state']}: {state['message']}", following)]
 
 
 def _row(what: str, provider: Provider, why: str, following: str) -> ErrorRow:
-    return {"what": what, "where": provider.connection.get("url", ""), "why": why, "next": following}
+    url = provider.connection.get("url", "")
+    where = "" if tokens.flaw(provider.service, "url", url) else url  # who knows what was put there instead
+    return {"what": what, "where": where, "why": why, "next": following}

@@ -120,6 +120,15 @@ class Specs:
         with_entry = [service for service in self.services if _TENANT in service.get("entries", ())]
         return sorted(with_entry, key=lambda service: int(service.get("provisioning") or 0))
 
+    def waves(self, services: Iterable[str]) -> list[list[str]]:
+        """Group services of tenants by their place in the order: those of one group are worked on at the same time."""
+        wanted = set(services)
+        groups: dict[int, list[str]] = {}
+        for service in self.tenant_services():
+            if service["id"] in wanted:
+                groups.setdefault(int(service.get("provisioning") or 0), []).append(service["id"])
+        return list(groups.values())
+
     def service(self, name: str) -> dict[str, Any] | None:
         """Give one catalogue entry."""
         return next((service for service in self.services if service["id"] == name), None)

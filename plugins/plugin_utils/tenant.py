@@ -16,7 +16,15 @@ from ansible_collections.smartercl.smarteros.plugins.plugin_utils.specs import S
 SHOWS_ALL = "sandbox"
 """The environment that shows every tenant, wherever it lives: changes are rehearsed there."""
 
-_ARGUMENTS = {"owner": "email", "services": "without", "slug": "domain", "environments": "env"}
+_ARGUMENTS = {
+    "owner.email": "email",
+    "owner.phone": "phone",
+    "owner.name": "owner_name",
+    "shopify": "shopify_store",
+    "services": "without",
+    "slug": "domain",
+    "environments": "env",
+}
 """Keys of a spec that an argument of another name becomes."""
 
 
@@ -33,7 +41,8 @@ def merged(document: dict[str, Any], specs: Specs, env: str) -> dict[str, Any]:
     tenants: read the result, do not change it.
 
     :return: ``id, environment, rut, rut_valid, name, slug, domain, custom_domain, plan, template, industry, region,
-        owner {name, email}, locale {timezone, currency, language, country}, branding, features, limits (None is
+        owner {name, email, phone}, shopify {store}, whatsapp {…}, wish (active | suspended |
+        deleted | purged), wish_since, locale {timezone, currency, language, country}, branding, features, limits (None is
         unlimited), services {<id>: {enabled}} in provisioning order, environments, created_at, phase, status``
     """
     spec = document["spec"]
@@ -43,6 +52,7 @@ def merged(document: dict[str, Any], specs: Specs, env: str) -> dict[str, Any]:
     rut = spec["rut"]
     number, _dash, digit = rut.partition("-")
     owner = spec.get("owner") or {}
+    lifecycle = (spec.get("lifecycle") or {}).get(env) or {}
     result: dict[str, Any] = {
         "id": rut,
         "environment": env,
@@ -56,7 +66,12 @@ def merged(document: dict[str, Any], specs: Specs, env: str) -> dict[str, Any]:
         "owner": {
             "name": owner.get("name") or spec["name"],
             "email": owner.get("email") or f"admin@{spec['domain']}",
+            "phone": owner.get("phone") or "",
         },
+        "shopify": spec.get("shopify") or {},
+        "whatsapp": spec.get("whatsapp") or {},
+        "wish": lifecycle.get("state", "active"),
+        "wish_since": lifecycle.get("since", ""),
         "environments": spec.get("environments") or [],
         "created_at": spec.get("created_at"),
         "phase": status.get("phase", "pending"),
@@ -69,8 +84,8 @@ def merged(document: dict[str, Any], specs: Specs, env: str) -> dict[str, Any]:
 def desired(request: Mapping[str, Any], specs: Specs, env: str, now: datetime | str) -> dict[str, Any]:
     """Make the document of a new tenant from arguments, and judge it.
 
-    :param request: ``rut``, ``name``, ``domain``, and where wanted ``plan``, ``email``, ``custom_domain``,
-        ``template``, ``without`` (list of service ids)
+    :param request: ``rut``, ``name``, ``domain``, and where wanted ``plan``, ``email``, ``phone``, ``custom_domain``,
+        ``template``, ``shopify_store``, ``without`` (list of service ids)
     :param now: moment of creation
     :return: ``{"spec": {...}}``
     :raises SpecError: with every mistake; each names ``argument`` as file and the argument as key
@@ -82,21 +97,23 @@ def desired(request: Mapping[str, Any], specs: Specs, env: str, now: datetime | 
         raise SpecError(mistakes)
     spec: dict[str, Any] = {}
     _take_rut(request, spec, mistakes)
-    spec["name"] = unicodedata.normalize("NFC", str(request.get("name") or "")).strip(" ")
+    spec["name"] = cleaned("name", str(request.get("name") or ""))
     _take_domain(request, specs, spec, mistakes)
     spec["plan"] = request.get("plan") or specs.registry["default_plan"]
-    if request.get("custom_domain"):
-        spec["custom_domain"] = _host_name(request["custom_domain"])
-    if request.get("template"):
-        spec["template"] = request["template"]
-    if request.get("email"):
-        spec["owner"] = {"email": _mailbox(request["email"])}
+    for key in ("custom_domain", "template"):
+        if request.get(key):
+            spec[key] = cleaned(key, request[key])
+    owner = {key: cleaned(key, request[key]) for key in ("email", "phone") if request.get(key)}
+    if owner:
+        spec["owner"] = owner
+    if request.get("shopify_store"):
+        spec["shopify"] = {"store": cleaned("shopify_store", request["shopify_store"])}
     if request.get("without"):
         spec["services"] = {name: {"enabled": False} for name in request["without"]}
     spec["created_at"] = now if isinstance(now, str) else f"{now.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
     spec["environments"] = [env]
     document = {"spec": spec}
-    mistakes += map(_as_argument, judge_tenant(document, specs, env))
+    mistakes += map(as_argument, judge_tenant(document, specs, env))
     if mistakes:
         # One mistake for each argument: a wrong domain would be told again as a wrong slug.
         raise SpecError({one.key: one for one in reversed(mistakes)}.values())
@@ -158,6 +175,19 @@ def _take_domain(request: Mapping[str, Any], specs: Specs, spec: dict[str, Any],
     mistakes.append(Mistake(ARGUMENT, 0, "domain", rule, f"{shown(domain)} is not in the zone {specs.zone}.", hint))
 
 
+def cleaned(key: str, text: str) -> str:
+    """An argument as a spec keeps it: hosts in lower case, a telephone number without the spaces that people put in."""
+    if key in ("custom_domain", "shopify_store"):
+        return _host_name(text)
+    if key == "email":
+        return _mailbox(text)
+    if key == "phone":
+        return "".join(char for char in text if char not in " ()-.")
+    if key in ("name", "owner_name"):
+        return unicodedata.normalize("NFC", text).strip(" ")
+    return text
+
+
 def _host_name(text: str) -> str:
     """Write a host name as it is stored: lower case, no final dot, letters outside ASCII as DNS has them (ñ)."""
     plain = text.strip(" ").rstrip(".").lower()
@@ -177,7 +207,7 @@ def _mailbox(text: str) -> str:
 
 def _wrong_types(request: Mapping[str, Any]) -> list[Mistake]:
     """Refuse arguments that are no texts, before anything works with them."""
-    known = ("rut", "name", "domain", "plan", "email", "custom_domain", "template")
+    known = ("rut", "name", "domain", "plan", "email", "phone", "custom_domain", "template", "shopify_store")
     wrong = [key for key in known if not isinstance(request.get(key), (str, type(None)))]
     without = request.get("without") or []
     if not isinstance(without, (list, tuple)) or not all(isinstance(name, str) for name in without):
@@ -196,8 +226,8 @@ def _wrong_types(request: Mapping[str, Any]) -> list[Mistake]:
     ]
 
 
-def _as_argument(mistake: Mistake) -> Mistake:
-    """Name the argument instead of the key that it became."""
+def as_argument(mistake: Mistake) -> Mistake:
+    """The mistake with the name of the argument instead of the key that it became."""
     key = mistake.key.removeprefix("spec.")
-    key = _ARGUMENTS.get(key.partition(".")[0].partition("[")[0], key)
-    return replace(mistake, file=ARGUMENT, line=0, key=key)
+    head, inner = key.partition("[")[0].split(".")[0], ".".join(key.split(".")[:2])
+    return replace(mistake, file=ARGUMENT, line=0, key=_ARGUMENTS.get(inner) or _ARGUMENTS.get(head, key))

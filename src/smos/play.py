@@ -22,7 +22,18 @@ from smos.redact import Redactor
 from smos.settings import Settings
 
 # Actions up to the first write: when one of them refuses, nothing was touched
-BEFORE_WRITES = ("tenant_request", "tenant_open", "tenant_preflight", "tenant_register")
+BEFORE_WRITES = (
+    "tenant_request",
+    "tenant_change",
+    "tenant_import",
+    "tenant_open",
+    "tenant_preflight",
+    "tenant_register",
+    "token_check",
+)
+# Actions whose successful results carry changes, and errors of single tenants
+TELL_CHANGES = ("tenant_register", "tenant_record", "tenant_carry_out")
+TELL_ERRORS = ("tenant_open", "tenant_preflight", "tenant_export", "tenant_record", "tenant_carry_out")
 COLLECTION = "smartercl.smarteros."
 GRACE_S = 10.0  # how long a run may take to stop after Ctrl-C before it is killed
 
@@ -64,9 +75,9 @@ class Played:
         result = data.get("res") or {}
         action = str(data.get("resolved_action") or data.get("task_action") or "").removeprefix(COLLECTION)
         self.changed = self.changed or bool(result.get("changed"))
-        if action in ("tenant_register", "tenant_record"):
+        if action in TELL_CHANGES:
             self.changes.extend(result.get("changes") or [])
-        if action in ("tenant_open", "tenant_preflight", "tenant_record"):
+        if action in TELL_ERRORS:
             self._add_errors(result.get("errors") or [])
         if kind == "runner_on_failed" and not action.endswith(".fail") and action != "fail":
             row = {

@@ -43,14 +43,15 @@ def find(env: Mapping[str, str] | None = None) -> Project:
     without `SMOS_SPECS_REPO` gets its own editable copy of the example specs on first use (a notice on stderr tells).
     """
     env = os.environ if env is None else env
-    root, is_checkout = _root(env)
+    root, is_checkout = home(env)
     collections = root / "collections" if is_checkout else root.parents[2]
     state = _chosen(env, "SMOS_STATE_DIR") or (root / ".smos" if is_checkout else _xdg(env, "STATE") / "smos")
     specs = _chosen(env, "SMOS_SPECS_REPO") or (root / "specs" if is_checkout else _own_specs(root, env))
     return Project(root, collections, state, specs, is_checkout)
 
 
-def _root(env: Mapping[str, str]) -> tuple[Path, bool]:
+def home(env: Mapping[str, str]) -> tuple[Path, bool]:
+    """The project's folder, and whether it is a checkout. Writes nothing. Raises `ProjectNotFound`."""
     named = _chosen(env, "SMOS_PROJECT_DIR")
     for folder in (named,) if named else (_IN_CHECKOUT, _INSTALLED):
         if (folder / "galaxy.yml").is_file() and (folder / "playbooks").is_dir():

@@ -44,7 +44,16 @@ def show_tenant(tenant: Mapping[str, Any]) -> None:
     """Print one tenant with its services."""
     print(f"{tenant['name']} ({tenant['id']})  {tenant['domain']}  plan {tenant['plan']}  {tenant['phase']}")
     for name, service in tenant["services"].items():
-        print(f"  {name:<12} {service['state']:<10} {service['url'] or service['message']}".rstrip())
+        told = "  ".join(text for text in (service["url"], service["message"]) if text)
+        print(f"  {name:<12} {service['state']:<10} {told}".rstrip())
+    usage = [f"{name} {count} of {_allowed(tenant, name)}" for name, count in (tenant.get("usage") or {}).items()]
+    if usage:
+        print(f"  in use: {', '.join(usage)}")
+
+
+def _allowed(tenant: Mapping[str, Any], limit: str) -> str:
+    allowed = (tenant.get("limits") or {}).get(limit)
+    return "unlimited" if allowed is None else str(allowed)
 
 
 def show_counts(rows: list[Mapping[str, Any]]) -> None:
@@ -57,5 +66,6 @@ def show_changes(changes: list[Mapping[str, Any]]) -> None:
     """Print predicted changes, one a line."""
     for change in changes:
         tenant = f"{change['tenant']}  " if change.get("tenant") else ""
-        print(f"{change['action']:<7} {change['service']:<12} {tenant}{change['what']}")
+        why = f"  [{change['cause']}; {change['owner']}]" if change.get("cause") else ""
+        print(f"{change['action']:<7} {change['service']:<12} {tenant}{change['what']}{why}")
     print(f"{len(changes)} changes pending" if changes else "nothing to change")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.smartercl.smarteros.plugins.module_utils import rut
-from ansible_collections.smartercl.smarteros.plugins.plugin_utils import inventory_cache
+from ansible_collections.smartercl.smarteros.plugins.plugin_utils import inventory_cache, limits
 from smos import exitcodes
 from smos.outcome import failure
 
@@ -23,6 +23,8 @@ def shown(merged: Mapping[str, Any]) -> dict[str, Any]:
         "plan": merged["plan"],
         "phase": merged["phase"],
         "services": {name: _service(wish, merged, name) for name, wish in merged["services"].items()},
+        "limits": merged["limits"],
+        "usage": limits.together(seen.get("usage") or {} for seen in (merged["status"].get("services") or {}).values()),
     }
 
 
@@ -44,7 +46,8 @@ def listed(specs: Path, env: str) -> list[dict[str, Any]]:
 
 def _service(wish: Mapping[str, Any], merged: Mapping[str, Any], name: str) -> dict[str, Any]:
     seen = (merged["status"].get("services") or {}).get(name) or {}
-    state = seen.get("state", "pending") if wish["enabled"] else "disabled"
+    not_seen = "absent" if merged["wish"] in ("deleted", "purged") else "pending"
+    state = seen.get("state", not_seen) if wish["enabled"] else "disabled"
     return {"state": state, "ref": seen.get("ref", {}), "url": seen.get("url", ""), "message": seen.get("message", "")}
 
 

@@ -55,9 +55,20 @@ class View:
         result = data.get("res") or {}
         took = time.monotonic() - self._since
         self._since = time.monotonic()
+        if result.get("steps"):
+            self._together(result["steps"])
+            return
         failed = kind == "runner_on_failed" or result.get("errors")
         state = "failed" if failed else "changed" if result.get("changed") else "ok"
         self._console.print(f"{MARKS[state]} {escape(_step(data))}{_counted(result)}  [dim]{took:.1f} s[/]")
+
+    def _together(self, steps: list[Mapping[str, Any]]) -> None:
+        """A line for each of the services that worked at the same time, in the order in which they ended."""
+        for step in steps:
+            state = "failed" if step["errors"] else "changed" if step["changes"] else "ok"
+            words = [f"{step[key]} {key}" for key in ("changes", "errors") if step[key]]
+            counted = f" ({', '.join(words)})" if words else ""
+            self._console.print(f"{MARKS[state]} {escape(step['service'])}{counted}  [dim]{step['seconds']:.1f} s[/]")
 
 
 def _step(data: Mapping[str, Any]) -> str:
@@ -67,9 +78,11 @@ def _step(data: Mapping[str, Any]) -> str:
 
 
 def _is_plumbing(data: Mapping[str, Any]) -> bool:
-    """Whether a task is of no interest to a person: includes, and the check of a role's arguments."""
+    """Whether a task is of no interest to a person: includes, the check of a role's arguments, orders not yet done."""
     action = str(data.get("task_action", "")).rpartition(".")[2]
-    return action.startswith("include_") or action in ("validate_argument_spec", "add_host", "set_fact")
+    result = data.get("res") or {}
+    is_order = "censored" in result or (action == "tenant_record" and "changes" not in result)
+    return is_order or action.startswith("include_") or action in ("validate_argument_spec", "add_host", "set_fact")
 
 
 def _counted(result: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from smos import exitcodes, play, records, view
+from smos import envfiles, exitcodes, play, records, view
 from smos.outcome import Outcome, Speaker, failure
 from smos.project import Project, find
 from smos.redact import Redactor
@@ -33,7 +33,11 @@ class Job:
 
 
 def project_for(settings: Settings) -> Project:
-    """The project with the spec repository that the command line names; refuses an unknown environment."""
+    """The project with the spec repository that the command line names; refuses an unknown environment.
+
+    The environment's files are taken in first: they may name specs and state as well.
+    """
+    envfiles.enter(settings.env, settings.quiet)
     project = find({**os.environ, **({"SMOS_SPECS_REPO": settings.specs} if settings.specs else {})})
     folder = project.root / "inventories" / settings.env
     if not settings.env.isidentifier() or not folder.is_dir():

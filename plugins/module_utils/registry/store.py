@@ -116,6 +116,18 @@ class Registry:
 
         return self._edit(rut, f"Write the status of tenant {rut}", edit, sync)
 
+    def remove_status(self, rut: str, env: str) -> bool:
+        """Take ``status.<env>`` away; the other environments' blocks stay. False: there was none."""
+
+        def edit(text: str, parsed: yaml_text.Parsed) -> tuple[str, Data]:
+            status = parsed.document.get("status") or {}
+            if not isinstance(status, dict) or env not in status:
+                return text, parsed.document
+            after = {name: block for name, block in status.items() if name != env}
+            return splice.with_block(text, parsed, "status", after), {**parsed.document, "status": after}
+
+        return self._edit(rut, f"Write the status of tenant {rut}", edit, sync=True)
+
     def update_many(self, items: t.Iterable[tuple[str, str, Change]], *, merging: bool = False) -> Written:
         """Write ``status.<environment>`` of many tenants at once: ``(rut, environment, block)``, where the block takes
         the place of the old one, is merged into it (``merging``), or is a function as in :meth:`update_status`.

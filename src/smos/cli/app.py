@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from smos import __version__, exitcodes
-from smos.cli import create, inspect, plan, sandbox, tenant
+from smos.cli import create, inspect, plan, sandbox, tenant, test
 from smos.outcome import Failure, Outcome, Speaker
 from smos.settings import GLOBAL_OPTIONS, Settings, hoisted
 
@@ -28,6 +28,7 @@ app.add_typer(create.app, name="create")
 app.add_typer(tenant.app, name="tenant")
 app.add_typer(sandbox.app, name="sandbox")
 app.command("plan")(plan.plan)
+app.command("test")(test.tokens)
 app.command("validate")(inspect.validate)
 app.command("history")(inspect.history)
 

@@ -25,7 +25,11 @@ def create_tenant(
     domain: Annotated[str, typer.Argument(help="The domain below the zone; its first label becomes the slug.")],
     plan: Annotated[str | None, typer.Option("--plan", help="The plan; the template's by default.")] = None,
     email: Annotated[str | None, typer.Option("--email", help="The owner's e-mail; admin@DOMAIN by default.")] = None,
+    phone: Annotated[str | None, typer.Option("--phone", help="The owner's WhatsApp number, as +56912345678.")] = None,
     custom_domain: Annotated[str | None, typer.Option("--custom-domain", help="A domain of the tenant's own.")] = None,
+    shopify_store: Annotated[
+        str | None, typer.Option("--shopify-store", help="The tenant's store, as acme.myshopify.com.")
+    ] = None,
     template: Annotated[str | None, typer.Option("--template", help="The template with the defaults.")] = None,
     without: Annotated[
         list[str] | None, typer.Option("--without", help="A service to do without; may be repeated.")
@@ -47,7 +51,9 @@ def create_tenant(
         "tenant_domain": domain,
         "tenant_plan": plan,
         "tenant_email": email,
+        "tenant_phone": phone,
         "tenant_custom_domain": custom_domain,
+        "tenant_shopify_store": shopify_store,
         "tenant_template": template,
         "tenant_without": without,
         "rollback_on_failure": rollback_on_failure or None,

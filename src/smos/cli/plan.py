@@ -29,7 +29,7 @@ def plan(
         raise failure(exitcodes.INVALID, f"plan {part}", f"there is no such part; known: {', '.join(PARTS)}")
     job = work.Job(
         command="plan",
-        playbook="create_tenant.yml",
+        playbook="apply_tenants.yml",
         title=f"plan {part} in {settings.env}",
         variables={},
         result=lambda played: {"changes": played.changes},

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -92,6 +94,29 @@ def requests(
     )
 
 
+@app.command("outbox")
+def outbox(
+    ctx: typer.Context,
+    provider: Annotated[str | None, typer.Option("--provider", help="whatsapp or smtp.")] = None,
+    last: Annotated[int, typer.Option("--last", help="How many.")] = 100,
+) -> int:
+    """Show the WhatsApp messages and mails that it was given to send.
+
+    Example: smos sandbox outbox --provider smtp
+    """
+    from smos.sandbox import server
+
+    def human(result: dict[str, Any]) -> None:
+        for row in result["messages"]:
+            at = datetime.fromtimestamp(row["at"], UTC).strftime("%Y-%m-%d %H:%M:%S")
+            title = row["subject"] or row["template"] or "text"
+            print(f"{at}  {row['provider']:<8}  {row['to']}  {title}")
+            print(textwrap.indent(row["text"].strip(), "    "))
+        print(f"{result['matching']} messages")
+
+    return _told(ctx.obj, "outbox", lambda state: server.outbox(state, provider=provider, limit=last), human)
+
+
 @app.command("fault")
 def fault(
     ctx: typer.Context,
@@ -157,9 +182,11 @@ def _told(
     settings: Settings, verb: str, work: Callable[[Path], dict[str, Any]], human: Callable[[dict[str, Any]], None]
 ) -> int:
     """Do it with the sandbox's state directory, and tell the result; a SandboxError ends with 3."""
+    from smos import envfiles
     from smos.project import find
     from smos.sandbox.server import SandboxError
 
+    envfiles.enter(settings.env, settings.quiet)
     state = find().state_dir / "sandbox"
     try:
         result = work(state)

@@ -7,10 +7,12 @@ from typing import Annotated
 import typer
 
 from smos import exitcodes
+from smos.cli import tenant_life
 from smos.outcome import Outcome, Speaker, failure
 from smos.settings import Settings
 
-app = typer.Typer(help="List, show and complete tenants.", no_args_is_help=True)
+app = typer.Typer(help="List, show and change tenants.", no_args_is_help=True)
+tenant_life.register(app)
 Identifier = Annotated[str, typer.Argument(metavar="ID", help="RUT in any usual spelling, or slug.")]
 
 
@@ -82,7 +84,7 @@ def apply(
     slugs = [tenants.found(each, project.specs_dir, settings.env).slug for each in identifiers or []]
     job = work.Job(
         command="tenant apply",
-        playbook="create_tenant.yml",
+        playbook="apply_tenants.yml",
         title=f"tenant apply {' '.join(slugs) or 'all'} in {settings.env}",
         variables={},
         result=lambda _played: tenant_work.results_for(slugs, settings),

@@ -13,13 +13,42 @@ from typing import Any
 
 from starlette.types import Receive, Scope, Send
 
-from smos.sandbox import chatwoot, cloudflare, control, n8n, odoo
+from smos.sandbox import (
+    botpress,
+    chatwoot,
+    cloudflare,
+    control,
+    dokploy,
+    hostinger,
+    metabase,
+    n8n,
+    odoo,
+    shopify,
+    smtp,
+    supabase,
+    vercel,
+    whatsapp,
+)
 from smos.sandbox.engine import Engine, Outcome, Request
 from smos.sandbox.provider import Provider, Reply
 from smos.sandbox.state import State
 from smos.sandbox.wire import host_url, send_reply
 
-PROVIDERS: tuple[Provider, ...] = (cloudflare.PROVIDER, odoo.PROVIDER, chatwoot.PROVIDER, n8n.PROVIDER)
+PROVIDERS: tuple[Provider, ...] = (
+    cloudflare.PROVIDER,
+    odoo.PROVIDER,
+    chatwoot.PROVIDER,
+    n8n.PROVIDER,
+    metabase.PROVIDER,
+    botpress.PROVIDER,
+    vercel.PROVIDER,
+    whatsapp.PROVIDER,
+    smtp.PROVIDER,
+    hostinger.PROVIDER,
+    dokploy.PROVIDER,
+    shopify.PROVIDER,
+    supabase.PROVIDER,
+)
 
 MAX_BODY = 16 * 1024 * 1024
 

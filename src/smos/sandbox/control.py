@@ -1,4 +1,4 @@
-"""The control API under ``/_sandbox/``: status, request log, faults, settings, reset."""
+"""The control API under ``/_sandbox/``: status, request log, outbox, faults, settings, reset."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import contextlib
 import json
 from collections.abc import AsyncIterator
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any
 
 from starlette.applications import Starlette
@@ -16,6 +17,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from smos.sandbox import outbox, smtp_server
 from smos.sandbox.engine import Engine
 from smos.sandbox.provider import Reply
 from smos.sandbox.requestlog import KEEP
@@ -67,6 +69,14 @@ class Control:
             raise ValueError(f"provider: {wanted!r} is none of {', '.join(self.names)}")
         return JSONResponse(self.engine.faults.add(rule), 201)
 
+    async def outbox(self, request: Request) -> JSONResponse:
+        query = request.query_params
+        try:
+            limit = int(query.get("limit", "100"))
+        except ValueError:
+            raise ValueError("limit must be a whole number") from None
+        return JSONResponse(outbox.find(self.engine.state, query.get("provider", ""), min(max(limit, 0), KEEP)))
+
     async def settings(self, request: Request) -> JSONResponse:
         return JSONResponse(self.engine.configure(await _object(request)))
 
@@ -79,9 +89,11 @@ class Control:
 
     @contextlib.asynccontextmanager
     async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
-        """Write the request log in the background; at the end the rest of it, and close the state."""
+        """Take mail, and write the request log in the background; at the end the rest of it, and close the state."""
         writer = asyncio.create_task(self._write_log())
-        yield
+        home = Path(self.about["state"]) if "state" in self.about else None
+        async with smtp_server.listening(self.engine, home, lambda port: self.about.update(smtp_port=port)):
+            yield
         writer.cancel()
         self.engine.log.flush()
         self.engine.state.close()
@@ -114,6 +126,7 @@ def application(engine: Engine, about: dict[str, Any]) -> Starlette:
     routes = [
         Route("/_sandbox/status", control.status, methods=["GET"]),
         Route("/_sandbox/requests", control.requests, methods=["GET", "DELETE"]),
+        Route("/_sandbox/outbox", control.outbox, methods=["GET"]),
         Route("/_sandbox/faults", control.faults, methods=["GET", "POST", "DELETE"]),
         Route("/_sandbox/settings", control.settings, methods=["POST"]),
         Route("/_sandbox/reset", control.reset, methods=["POST"]),

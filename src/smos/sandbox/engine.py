@@ -177,6 +177,7 @@ class Engine:
             db=self.state.db,
             now=now,
             base_url=request.host_url + base,
+            raw=request.raw,
         )
         name, writes = _name(provider, call, operation), _writes(provider, call, operation)
         hit = self.faults.take(provider.name, name) if self.faults else NO_HIT

@@ -20,7 +20,7 @@ NOTHING: Mapping[str, str] = MappingProxyType({})
 class Reply:
     """An answer of a provider.
 
-    ``body`` is anything JSON can hold; a ``str`` is sent as plain text, ``None`` as an empty body.
+    ``body`` is anything JSON can hold; a ``str`` is sent as plain text, ``bytes`` as they are, ``None`` as an empty body.
     A status of 400 or more rolls back what the handler wrote; ``rollback=True`` does so at any status, for
     protocols that tell their errors with HTTP 200.
     """
@@ -37,7 +37,8 @@ class Call:
 
     ``path`` starts below the provider's base (``/zones``); ``params`` are the path's parameters, always text;
     ``query`` holds the last value of each query parameter; ``headers`` have lower-case names; ``body`` is the parsed
-    JSON, or ``None`` when there was none (or none that could be read); ``db`` has ``row_factory = sqlite3.Row``;
+    JSON, or ``None`` when there was none (or none that could be read), ``raw`` its bytes as they came; ``db`` has
+    ``row_factory = sqlite3.Row``;
     ``now`` is in seconds since 1970; ``base_url`` is the provider's full address without a slash at the end
     (``http://127.0.0.1:8321/cloudflare/client/v4``).
     """
@@ -51,6 +52,7 @@ class Call:
     db: sqlite3.Connection
     now: float
     base_url: str
+    raw: bytes = b""
 
 
 @dataclass(frozen=True)

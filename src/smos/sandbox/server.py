@@ -33,6 +33,15 @@ BASES = {
     "odoo": "/odoo",
     "chatwoot": "/chatwoot",
     "n8n": "/n8n",
+    "metabase": "/metabase",
+    "botpress": "/botpress",
+    "vercel": "/vercel",
+    "whatsapp": "/whatsapp/v23.0",
+    "smtp": "/smtp",
+    "hostinger": "/hostinger",
+    "dokploy": "/dokploy",
+    "shopify": "/shopify/{shop}",
+    "supabase": "/supabase",
 }
 # All of the environment that the server gets: no token of a real provider is among it.
 KEPT_NAMES = frozenset({"PATH", "HOME", "LANG", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "SYSTEMROOT"})
@@ -126,6 +135,15 @@ def requests(
     query: dict[str, Any] = {"provider": provider, "operation": operation, "since": since, "limit": limit}
     query = {key: value for key, value in query.items() if value is not None}
     return _ask(_needed(state_dir), "GET", "requests?" + urlencode({**query, "writes": int(writes)}))
+
+
+def outbox(state_dir: Path | str, *, provider: str | None = None, limit: int = 100) -> dict[str, Any]:
+    """The newest messages that the sandbox was given to send, oldest first: ``{"messages": [...], "matching": int}``.
+
+    Each has ``provider`` (whatsapp or smtp), ``at, to, id, template, language, subject, text``.
+    """
+    query: dict[str, Any] = {"limit": limit, **({"provider": provider} if provider else {})}
+    return _ask(_needed(state_dir), "GET", "outbox?" + urlencode(query))
 
 
 def forget_requests(state_dir: Path | str) -> None:

@@ -10,9 +10,11 @@ from smos.sandbox.provider import Reply
 
 
 async def send_reply(send: Send, reply: Reply) -> None:
-    """Send a reply over ASGI: data as JSON, text as it is, ``None`` as an empty body."""
+    """Send a reply over ASGI: data as JSON, text and bytes as they are, ``None`` as an empty body."""
     if reply.body is None:
         content, kind = b"", b""
+    elif isinstance(reply.body, bytes):
+        content, kind = reply.body, b"application/octet-stream"
     elif isinstance(reply.body, str):
         content, kind = reply.body.encode(), b"text/plain; charset=utf-8"
     else:

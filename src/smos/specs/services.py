@@ -55,8 +55,13 @@ class Service(Strict):
     entries: list[Entry] = Field(
         default=[], description="Jobs that the role has an entry for.", json_schema_extra={"uniqueItems": True}
     )
-    provisioning: Count | None = Field(None, description="Place in the order in which a tenant gets its services.")
+    provisioning: Count | None = Field(
+        None, description="Place in the order in which a tenant gets its services; those of one place at the same time."
+    )
     connection: list[VariableName] | None = Field(None, description="Role variables that must be set to reach it.")
+    optional: bool = Field(
+        False, description="Tenants do without it, as disabled, where none of its secrets is configured."
+    )
 
 
 class Deployment(Strict):

@@ -31,6 +31,11 @@ Timezone = Annotated[
 Currency = Annotated[str, text("[A-Z]{3}", "A currency is its ISO 4217 code, as CLP.")]
 Language = Annotated[str, text("[a-z]{2}(?:_[A-Z]{2})?", "A language is written as es or es_CL.")]
 Country = Annotated[str, text("[A-Z]{2}", "A country is its ISO 3166 code, as CL.")]
+Phone = Annotated[str, text(r"\+[1-9][0-9]{7,14}", "A telephone number is written as +56912345678.")]
+Store = Annotated[
+    str, text(r"[a-z0-9][a-z0-9-]{0,62}\.myshopify\.com", "A store is its host name, as acme.myshopify.com.")
+]
+MetaId = Annotated[str, text("[0-9]{5,20}", "An id of Meta has digits only.")]
 WebAddress = Annotated[str, text(r"https://[A-Za-z0-9./_~%-]{3,300}", "An address starts with https://.")]
 Phase = Literal["pending", "active", "suspended", "deleted", "failed"]
 ServiceState = Literal["ready", "disabled", "pending", "failed", "suspended", "absent"]
@@ -59,6 +64,29 @@ class Owner(Strict):
 
     name: Name | None = Field(None, description="A person; default: the name of the tenant.")
     email: Email | None = Field(None, description="Default: admin@<domain>.")
+    phone: Phone | None = Field(None, description="Where WhatsApp messages go; without it they go by e-mail.")
+
+
+class ShopifyStore(Strict):
+    """The tenant's store; stores are made by hand, Shopify has no way to make one."""
+
+    store: Store = Field(description="Its host name at Shopify, not the custom domain.")
+
+
+class WhatsAppNumber(Strict):
+    """The tenant's own WhatsApp number, for its inbox in Chatwoot."""
+
+    phone_number: Phone
+    phone_number_id: MetaId = Field(description="Meta's id of the number.")
+    business_account_id: MetaId = Field(description="Meta's id of the WhatsApp Business Account.")
+
+
+class Lifecycle(Strict):
+    """What became of a tenant in one environment; absent while it is active."""
+
+    state: Literal["suspended", "deleted", "purged"]
+    since: Moment
+    reason: Line | None = None
 
 
 class ServiceWish(Strict):
@@ -98,6 +126,8 @@ class TenantSpec(Strict):
     region: Region | None = Field(None, description="Where the tenant is served from.")
     owner: Owner | None = None
     services: dict[Identifier, ServiceWish] | None = Field(None, description="Services to leave out or to add.")
+    shopify: ShopifyStore | None = None
+    whatsapp: WhatsAppNumber | None = None
     features: dict[Identifier, bool] | None = Field(None, description="Feature flags that differ from the plan.")
     limits: OwnLimits | None = Field(None, description="Limits that differ from the plan.")
     locale: Locale | None = None
@@ -108,6 +138,10 @@ class TenantSpec(Strict):
         None,
         description="Environments that the tenant lives in; absent or empty means every one.",
         json_schema_extra={"uniqueItems": True},
+    )
+    lifecycle: dict[Identifier, Lifecycle] | None = Field(
+        None,
+        description="By environment: suspended, deleted or purged there. Written by `smos tenant suspend` and the like.",
     )
 
 
@@ -120,6 +154,16 @@ class ServiceStatus(Seen):
     message: str | None = None
     at: Moment | None = None
     created_by: str | None = Field(None, description="The run that created it.")
+    usage: dict[Identifier, int] | None = Field(None, description="How much of the plan's limits was in use.")
+
+
+class Export(Seen):
+    """An archive of all that a tenant had."""
+
+    file: str = Field(description="Path of the archive on the machine that ran the export.")
+    sha256: str
+    bytes: int
+    at: Moment
 
 
 class StatusBlock(Seen):
@@ -129,6 +173,8 @@ class StatusBlock(Seen):
     run: str | None = Field(None, description="The run that last changed this block.")
     updated_at: Moment | None = None
     reason: str | None = Field(None, description="Why the phase is failed.")
+    applied: str | None = Field(None, description="Fingerprint of the wish that the last run carried out.")
+    export: Export | None = Field(None, description="The archive that was written before the tenant was deleted.")
     services: dict[Identifier, ServiceStatus] | None = None
 
 
