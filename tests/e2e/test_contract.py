@@ -130,7 +130,7 @@ def test_the_sandbox_commands_have_documents_too(smos: Instance) -> None:
     assert document(smos.run("sandbox", "up", "--json"), "sandbox up").keys() == {"url", "pid"}
     status = document(smos.run("sandbox", "status", "--json"), "sandbox status")
     assert status["running"] is True
-    assert status["providers"].keys() == set(SERVICES)
+    assert status["providers"].keys() >= set(SERVICES)
     fault = ("sandbox", "fault", "429", "--provider", "n8n", "--times", "always", "--json")
     (rule,) = document(smos.run(*fault), "sandbox fault")["faults"]
     assert (rule["provider"], rule["status"], rule["times"]) == ("n8n", 429, "always")
@@ -265,7 +265,7 @@ def test_check_predicts_exactly_what_the_run_then_does(
     assert smos.writes(last) == []
     assert smos.registered() == files
     assert len(predicted) >= least
-    assert all(change.keys() == CHANGE for change in predicted)
+    assert all(change.keys() >= CHANGE for change in predicted)
 
     done = smos.create(ACME)
     document(done, "create tenant")

@@ -28,7 +28,7 @@ sys.path[:0] = [str(ROOT / "src"), str(ROOT / "collections"), str(ROOT / "tests"
 import yaml
 
 from smos.sandbox import server
-from support.instance import TOOLS, ZONE, Instance, Shop, instance, shop
+from support.instance import SERVICES, TOOLS, ZONE, Instance, Shop, instance, shop
 
 EMPTY_PLAY = "- hosts: localhost\n  gather_facts: false\n  tasks: []\n"
 CONTROL_PLAY = """
@@ -92,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     table = Table()
     try:
         with tempfile.TemporaryDirectory(prefix="smos-load-") as folder:
-            for part in (_one_tenant, _many_tenants, _many_with_latency, _control, _looks):
+            for part in (_one_tenant, _a_hundred, _many_tenants, _many_with_latency, _control, _looks):
                 with instance(Path(folder) / part.__name__) as smos:
                     part(smos, options, table)
     except WrongResult as wrong:
@@ -106,13 +106,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tenants", type=int, default=1000, help="tenants of the runs over many (default 1000)")
+    parser.add_argument("--hundred", type=int, default=100, help="tenants of the run over some (default 100)")
     parser.add_argument("--latency", type=float, default=50.0, help="milliseconds that each answer takes (default 50)")
     parser.add_argument("--control", type=int, default=100, help="DNS records of the comparison; 0 leaves it out")
     parser.add_argument("--listed", type=int, default=10_000, help="tenants of `tenant list` (default 10000)")
     parser.add_argument("--smoke", "--quick", action="store_true", help="small sizes, for every run of the tests")
     options = parser.parse_args(arguments)
     if options.smoke:
-        options.tenants, options.latency, options.control, options.listed = 12, 20.0, 3, 200
+        options.tenants, options.hundred, options.latency, options.control, options.listed = 12, 5, 20.0, 3, 200
     return options
 
 
@@ -128,7 +129,8 @@ def _one_tenant(smos: Instance, options: argparse.Namespace, table: Table) -> No
         walls.append(wall)
     _complete(smos, [shop(number) for number in range(turns)])
     starts = [_timed(lambda: _play(smos, EMPTY_PLAY)) for _turn in range(turns)]
-    table.add(f"create 1 tenant, 4 services (median of {turns})", "4 s", f"{statistics.median(walls):.2f} s")
+    what = f"create 1 tenant, {len(SERVICES)} services (median of {turns})"
+    table.add(what, "6 s", f"{statistics.median(walls):.2f} s")
     table.add("… of which Ansible's start (an empty play)", "1.5 s", f"{statistics.median(starts):.2f} s")
 
 
@@ -148,8 +150,24 @@ def _many_tenants(smos: Instance, options: argparse.Namespace, table: Table) -> 
     asked = _requests(smos, last)
     if done["changed"] or smos.writes(last):
         raise WrongResult("the second run changed something")
-    table.add(f"second run of {count} (no change)", "10 s", f"{wall:.1f} s, {sum(asked.values())} requests")
+    table.add(f"second run of {count} (no change)", "20 s", f"{wall:.1f} s, {sum(asked.values())} requests")
     table.add("… requests by provider", "pages", ", ".join(f"{name} {count}" for name, count in asked.items()))
+
+
+def _a_hundred(smos: Instance, options: argparse.Namespace, table: Table) -> None:
+    smos.up()
+    shops = [shop(number) for number in range(options.hundred)]
+    smos.add_files(shops)
+    wall, _done = _run(smos, "tenant", "apply")
+    asked = _requests(smos)
+    _complete(smos, shops)
+    table.add(
+        f"first run of {options.hundred} tenants, no latency", "20 s", f"{wall:.1f} s, {sum(asked.values())} requests"
+    )
+    for job in ("suspend", "resume"):
+        given = json.dumps({"tenant_id": [each.slug for each in shops]})
+        wall = _timed(lambda job=job, given=given: _played(smos, f"{job}_tenant.yml", given))  # type: ignore[misc]  # bound
+        table.add(f"{job} {options.hundred} tenants", "", f"{wall:.1f} s")
 
 
 def _many_with_latency(smos: Instance, options: argparse.Namespace, table: Table) -> None:
@@ -238,6 +256,12 @@ def _run(smos: Instance, *args: str) -> tuple[float, dict[str, Any]]:
     if done.code != 0:
         raise WrongResult(str(done))
     return wall, done.document
+
+
+def _played(smos: Instance, playbook: str, given: str) -> None:
+    done = smos.play(playbook, "-e", given, timeout=7200)
+    if done.code != 0:
+        raise WrongResult(str(done))
 
 
 def _help(line: list[str], smos: Instance) -> None:

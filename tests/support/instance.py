@@ -25,10 +25,19 @@ from support import providers
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = Path(sys.executable).parent
 ZONE = "smarterbot.cl"
-SERVICES = ("odoo", "chatwoot", "n8n", "cloudflare")
+CATALOGUE: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "specs" / "services" / "registry.yml").read_text())[
+    "services"
+]
+# What a tenant gets, in the order in which it gets it
+SERVICES = tuple(
+    sorted(
+        (name for name, service in CATALOGUE.items() if "tenant" in service.get("entries", ())),
+        key=lambda name: int(CATALOGUE[name]["provisioning"]),
+    )
+)
 PATIENCE_S = 240
 # What a run in production would have in its environment; a test starts from nothing.
-_NOT_INHERITED = ("SMOS_", "ANSIBLE_", "CLOUDFLARE_", "ODOO_", "CHATWOOT_", "N8N_", "PYTEST_")
+_NOT_INHERITED = ("SMOS_", "ANSIBLE_", "PYTEST_", "SMTP_", *(f"{name.upper()}_" for name in CATALOGUE))
 
 
 @dataclass(frozen=True)
@@ -141,6 +150,7 @@ class Instance:
             "SMOS_PROJECT_DIR": str(ROOT),
             "SMOS_STATE_DIR": str(self.state),
             "SMOS_SPECS_REPO": str(self.specs),
+            "SMOS_ENV_DIR": str(self.home / "env"),
             **self.environment,
         }
 
@@ -150,8 +160,12 @@ class Instance:
 
     def playbook(self, *args: str, timeout: float = PATIENCE_S, **environment: str) -> Done:
         """Run the plain `ansible-playbook` on our playbook, without `smos`; the sandbox must run already."""
-        line = ["ansible-playbook", "-i", "inventories/sandbox", "playbooks/create_tenant.yml", *args]
-        return self._done(line, args, timeout, environment)
+        return self.play("create_tenant.yml", *args, timeout=timeout, **environment)
+
+    def play(self, name: str, *args: str, timeout: float = PATIENCE_S, **environment: str) -> Done:
+        """Run the plain `ansible-playbook` on a playbook of ours; the sandbox must run already."""
+        line = ["ansible-playbook", "-i", "inventories/sandbox", f"playbooks/{name}", *args]
+        return self._done(line, (name, *args), timeout, environment)
 
     def _done(self, line: list[str], args: tuple[str, ...], timeout: float, environment: Mapping[str, str]) -> Done:
         ended = subprocess.run(

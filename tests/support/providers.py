@@ -22,6 +22,17 @@ COMPLETE: Mapping[str, int] = {
     "n8n active workflow": 3,
     "n8n tag": 1,
     "cloudflare record": 1,
+    "shopify webhook": 4,
+    "shopify metafield": 3,
+    "supabase tenant": 1,
+    "supabase reader": 1,
+    "vercel domain": 1,
+    "botpress bot": 1,
+    "metabase collection": 1,
+    "metabase group": 1,
+    "metabase database": 1,
+    "metabase dashboard": 2,
+    "welcome message": 1,
 }
 # Made once for the whole installation, and shared by all tenants.
 SHARED = ("chatwoot operator", "n8n tag smarteros")
@@ -42,6 +53,21 @@ _QUERIES = {
     "n8n active workflow": "SELECT name FROM n8n_workflows WHERE active",
     "n8n tag": "SELECT name FROM n8n_tags WHERE name LIKE 'rut:%'",
     "cloudflare record": "SELECT comment FROM cloudflare_records WHERE comment LIKE 'smarteros:%'",
+    "shopify webhook": "SELECT uri FROM shopify_webhooks",
+    "shopify metafield": """
+        SELECT coalesce((SELECT o.value FROM shopify_metafields o WHERE o.shop = m.shop AND o.key = 'rut'), m.shop)
+        FROM shopify_metafields m WHERE namespace = 'smarteros'""",
+    "supabase tenant": "SELECT id FROM supabase_tenants",
+    "supabase reader": "SELECT tenant_id FROM supabase_readers",
+    "vercel domain": """
+        SELECT coalesce((SELECT t.id FROM supabase_tenants t WHERE d.name IN (t.domain, t.custom_domain)), d.name)
+        FROM vercel_domains d WHERE d.name NOT IN ('app.smarterbot.cl', 'taken.example.com')""",
+    "botpress bot": "SELECT json_extract(config, '$.description') FROM botpress_bots WHERE id != 'house-bot'",
+    "metabase collection": "SELECT description FROM metabase_collections WHERE NOT archived",
+    "metabase group": "SELECT name FROM metabase_groups WHERE magic IS NULL",
+    "metabase database": "SELECT name FROM metabase_databases WHERE NOT sample",
+    "metabase dashboard": "SELECT description FROM metabase_dashboards WHERE NOT archived",
+    "welcome message": "SELECT message_id FROM smtp_messages WHERE message_id LIKE '%.welcome.%'",
 }
 _SHARED_QUERIES = {
     "chatwoot operator": "SELECT count(*) FROM chatwoot_user WHERE email LIKE 'operator@%' AND id > 1",
@@ -50,7 +76,9 @@ _SHARED_QUERIES = {
 # Everything that a tenant's part could be lost in. Requests, settings and sequences say nothing of that.
 _HOLDINGS = """
     SELECT name FROM sqlite_master
-    WHERE type = 'table' AND (name GLOB 'odoo_*' OR name GLOB 'chatwoot_*' OR name GLOB 'n8n_*' OR name GLOB 'cloudflare_*')"""
+    WHERE type = 'table' AND substr(name, 1, instr(name, '_') - 1) IN (
+        'odoo', 'chatwoot', 'n8n', 'cloudflare', 'shopify', 'supabase', 'vercel', 'botpress', 'metabase')
+    AND name NOT IN ('shopify_tokens', 'shopify_buckets', 'supabase_audit_events', 'metabase_revisions')"""
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,9 @@ from typing import Any
 import pytest
 import yaml
 
+from ansible_collections.smartercl.smarteros.plugins.module_utils import tokens
+from smos import envfiles
+
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENTS = ("sandbox", "staging", "production")
 
@@ -125,10 +128,16 @@ def test_every_inventory_has_the_same_provider_settings() -> None:
 @pytest.mark.parametrize("environment", ["staging", "production"])
 def test_real_environments_take_every_secret_from_the_environment(environment: str) -> None:
     settings = provider_settings(environment)
-    secrets = {key: value for key, value in settings.items() if key.endswith(("_token", "_secret", "_api_key"))}
-    assert len(secrets) == 4
-    for value in secrets.values():
-        assert re.fullmatch(r"\{\{ lookup\('ansible\.builtin\.env', '[A-Z0-9_]+'\) \}\}", value)
+    secrets = {key: str(value) for key, value in settings.items() if tokens.is_secret(key) and value}
+    assert {"cloudflare_token", "odoo_secret", "chatwoot_platform_token", "n8n_api_key"} <= set(secrets)
+    taken = re.compile(r"\{\{ lookup\('(ansible\.builtin\.env|smartercl\.smarteros\.environment)', '[A-Z0-9_]+'\) \}\}")
+    assert {key: value for key, value in secrets.items() if not taken.fullmatch(value)} == {}
+
+
+def templates() -> dict[str, Path]:
+    """The templates of environment files by service."""
+    found = (ROOT / "system/env/local").glob(".env.*.template")
+    return {path.name.removeprefix(".env.").removesuffix(".template"): path for path in found}
 
 
 def test_every_variable_that_an_inventory_asks_for_is_explained_in_a_template() -> None:
@@ -136,3 +145,23 @@ def test_every_variable_that_an_inventory_asks_for_is_explained_in_a_template() 
     asked = re.findall(r"'ansible\.builtin\.env', '([A-Z0-9_]+)'", settings)
     explained = "".join(path.read_text() for path in (ROOT / "system/env/local").glob(".env.*"))
     assert [name for name in asked if f"\n{name}=" not in explained] == []
+
+
+def test_every_service_with_a_connection_has_a_template_and_a_section_about_its_token() -> None:
+    sections = re.findall(r"^## (.+)$", (ROOT / "docs/tokens.md").read_text(encoding="utf-8"), re.MULTILINE)
+    services = read_yaml("specs/services/registry.yml")["services"]
+    named = {name for name, service in services.items() if service.get("connection")} | {"smtp", "smos"}
+    assert named <= set(templates())
+    assert set(templates()) <= {section.lower() for section in sections}
+
+
+@pytest.mark.parametrize("service", sorted(templates()))
+def test_a_template_is_a_good_environment_file_without_a_value(service: str) -> None:
+    content = templates()[service].read_bytes()
+    assert {name: value for name, _line, value in envfiles.parsed(content) if value} == {}
+    assert f"docs/tokens.md#{service}".encode() in content
+
+
+def test_no_variable_is_in_two_templates() -> None:
+    named = [name for path in templates().values() for name, _line, _value in envfiles.parsed(path.read_bytes())]
+    assert sorted(named) == sorted(set(named))

@@ -80,7 +80,7 @@ class Wire:
             raise ApiError("the connection broke", errors.UNANSWERED, where=where)
         if isinstance(wrong, tuple):
             return Answer(wrong[0], {}, wrong[1])
-        names = {key.lower(): value for key, value in client._headers.items()}
+        names = {key.lower(): value for key, value in {**client._headers, **(headers or {})}.items()}
         reply = self.driver.send(method, path, json, headers=names, **sent.params)
         if wrong == LOST:
             raise ApiError("no answer within 30 s", errors.UNANSWERED, where=where)

@@ -33,7 +33,10 @@ class Driver:
         """The reply; its body has been through JSON, as a client would see it."""
         reply = self.outcome(method, path, body, **options).reply
         assert reply is not None
-        return Reply(reply.status, json.loads(json.dumps(reply.body)), reply.headers)
+        body = reply.body if isinstance(reply.body, bytes) else json.loads(json.dumps(reply.body))
+        if isinstance(body, str) and "json" in reply.headers.get("content-type", ""):
+            body = json.loads(body)  # a bare JSON text, written as such
+        return Reply(reply.status, body, reply.headers)
 
     def ok(self, method: str, path: str, body: Any = None, **options: Any) -> Any:
         """The body of a reply that must be a good one."""
@@ -54,3 +57,36 @@ def n8n() -> Driver:
 
     token = "sandbox-n8n-token"
     return Driver(PROVIDER, {"x-n8n-api-key": token}, token)
+
+
+def botpress() -> Driver:
+    from smos.sandbox.botpress import PROVIDER
+
+    return Driver(PROVIDER, {}, "sandbox-botpress-token")
+
+
+def metabase() -> Driver:
+    from smos.sandbox.metabase import PROVIDER
+
+    token = "sandbox-metabase-token"
+    return Driver(PROVIDER, {"x-api-key": token}, token)
+
+
+def hostinger() -> Driver:
+    from smos.sandbox.hostinger import PROVIDER
+
+    token = "sandbox-hostinger-token"
+    return Driver(PROVIDER, {"authorization": f"Bearer {token}"}, token)
+
+
+def dokploy() -> Driver:
+    from smos.sandbox.dokploy import PROVIDER
+
+    token = "sandbox-dokploy-token"
+    return Driver(PROVIDER, {"x-api-key": token}, token)
+
+
+def odoo() -> Driver:
+    from smos.sandbox.odoo import PROVIDER
+
+    return Driver(PROVIDER, {}, "sandbox-odoo-token")

@@ -38,8 +38,7 @@ ROWS = [
     ("a host name that a tenant could take", CATALOGUE, "    host: portainer", "    host: harbour", "host: harbour",
      "services.portainer.host", "reserved"),
     ("entries without a role", CATALOGUE, "    role: n8n\n", "", "entries: [tenant]", "services.n8n.entries", "role"),
-    ("no place in the order of provisioning", CATALOGUE, "    provisioning: 60\n", "", "  n8n:", "services.n8n", "place"),
-    ("a place in that order taken twice", CATALOGUE, "provisioning: 60", "provisioning: 30", "", "services.odoo.provisioning", "once"),
+    ("no place in the order of provisioning", CATALOGUE, "    provisioning: 50\n", "", "  n8n:", "services.n8n", "place"),
     ("a deployment of what is not there", CATALOGUE, "order: [postgresql", "order: [mysql, postgresql", "mysql",
      "deployment.order[0]", "exists"),
     ("a deployment before its dependency", CATALOGUE, "[postgresql, redis, traefik, n8n", "[n8n, postgresql, redis, traefik",
@@ -149,6 +148,11 @@ def test_tenants_are_judged_with_the_rest(root: Path) -> None:
 def test_services_of_tenants_come_in_provisioning_order(specs: Specs) -> None:
     assert [service["id"] for service in specs.tenant_services()] == ["odoo", "chatwoot", "n8n", "cloudflare"]
     assert specs.tenant_services()[0]["connection"] == ["odoo_url", "odoo_database", "odoo_login", "odoo_secret"]
+
+
+def test_services_with_the_same_place_work_at_the_same_time(specs: Specs) -> None:
+    assert specs.waves(["cloudflare", "n8n", "odoo", "chatwoot"]) == [["odoo", "chatwoot"], ["n8n"], ["cloudflare"]]
+    assert specs.waves([]) == []
 
 
 def test_environments_have_their_policy(specs: Specs) -> None:

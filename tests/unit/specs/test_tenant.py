@@ -23,7 +23,7 @@ class TestMerged:
         found = merged(tenant(), specs, "sandbox")
         assert found["id"] == "12345678-5"
         assert found["rut_valid"] is True
-        assert found["owner"] == {"name": "Acme Corp", "email": "admin@acme.smarterbot.cl"}
+        assert found["owner"] == {"name": "Acme Corp", "email": "admin@acme.smarterbot.cl", "phone": ""}
         assert found["limits"] == {"users": 5, "bots": 2, "workflows": 10, "storage_gb": 5}
         assert found["locale"] == {
             "timezone": "America/Santiago", "currency": "CLP", "language": "es", "country": "CL"
@@ -49,7 +49,14 @@ class TestMerged:
         assert found["services"]["n8n"] == {"enabled": False}
         assert (found["locale"]["timezone"], found["locale"]["language"]) == ("America/Punta_Arenas", "es")
         assert (found["industry"], found["region"]) == ("ecommerce", "south")
-        assert found["owner"] == {"name": "Ana Pérez", "email": "ana@example.com"}
+        assert found["owner"] == {"name": "Ana Pérez", "email": "ana@example.com", "phone": ""}
+
+    def test_a_life_is_led_in_each_environment_by_itself(self, specs: Specs) -> None:
+        document = tenant(lifecycle={"staging": {"state": "suspended", "since": "2026-11-22T15:26:43Z"}})
+        assert (merged(document, specs, "sandbox")["wish"], merged(document, specs, "staging")["wish"]) == (
+            "active",
+            "suspended",
+        )
 
     def test_one_tenant_does_not_colour_the_next(self, specs: Specs) -> None:
         before = copy.deepcopy(merged(tenant(), specs, "sandbox"))

@@ -286,3 +286,47 @@ def test_every_attempt_is_counted(make: Any, server: Any) -> None:
     client.request("GET", "/x")
     client.request("GET", "/y")
     assert client.sent == 3
+
+
+def test_one_call_with_its_repeats_has_an_end(make: Any, server: Any, hours: Any) -> None:
+    server.script = [(503, {})] * 99
+    error = failure(lambda: make(attempts=99, backoff=2.0, backoff_max=2.0, total=10.0).request("GET", "/x"))
+    assert error.kind == errors.SERVER
+    assert sum(hours.slept) < 10.0
+    assert len(server.seen) < 12
+
+
+def test_the_pause_that_a_provider_asks_for_does_not_count_as_slowness(make: Any, server: Any, hours: Any) -> None:
+    server.script = [(429, {}, {"Retry-After": "100"}), (503, {})]
+    assert make(total=5.0).request("GET", "/x").status == 200
+    assert hours.slept[0] == 100.0
+
+
+def test_looking_for_what_may_have_been_made_has_an_end(make: Any, server: Any) -> None:
+    server.script = [(503, {})] * 99
+    looked: list[int] = []
+    error = failure(lambda: make(attempts=99, backoff=2.0, total=10.0).create("/x", {}, find=lambda: looked.append(1)))
+    assert error.kind == errors.UNANSWERED
+    assert 0 < len(looked) < 12
+
+
+@pytest.mark.parametrize("value", ["\u00b2", "soon", "Mon, 99 Abc 99999 99:99:99 GMT", ""])
+def test_a_time_to_wait_that_makes_no_sense_is_none(value: str) -> None:
+    assert transport._retry_after({"Retry-After": value}) == 0.0
+
+
+def test_pages_are_counted_and_a_cursor_comes_once(make: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr(transport, "MAX_PAGES", 3)
+    numbered, named = make().pages("/list"), make().pages("/list")
+    for _ in range(3):
+        numbered.turn()
+    assert "does not end after 3 pages" in failure(numbered.turn).message
+    named.turn("a")
+    named.turn("b")
+    error = failure(lambda: named.turn("a"))
+    assert "in circles" in error.message
+    assert error.where.endswith("/list")
+
+
+def test_nothing_readable_is_still_shown_as_something(make: Any) -> None:
+    assert (make().shown("\ud800"), make().shown("")) == ("…", "")

@@ -54,18 +54,37 @@ def test_a_failure_keeps_the_ids_that_are_known() -> None:
 
 
 @pytest.mark.parametrize(
-    ("states", "wanted", "phase"),
+    ("wish", "states", "wanted", "phase"),
     [
-        pytest.param({"odoo": "ready", "n8n": "ready"}, ["odoo", "n8n"], "active", id="all ready"),
-        pytest.param({"odoo": "ready", "n8n": "failed"}, ["odoo", "n8n"], "failed", id="one failed"),
-        pytest.param({"odoo": "ready"}, ["odoo", "n8n"], "failed", id="one never came to its turn"),
-        pytest.param({"odoo": "ready", "n8n": "failed"}, ["odoo"], "active", id="a disabled one does not count"),
-        pytest.param({}, [], "active", id="a tenant without services"),
+        pytest.param("active", {"odoo": "ready", "n8n": "ready"}, ["odoo", "n8n"], "active", id="all ready"),
+        pytest.param("active", {"odoo": "ready", "n8n": "failed"}, ["odoo", "n8n"], "failed", id="one failed"),
+        pytest.param("active", {"odoo": "ready"}, ["odoo", "n8n"], "failed", id="one never came to its turn"),
+        pytest.param(
+            "active", {"odoo": "ready", "n8n": "disabled"}, ["odoo", "n8n"], "active", id="one it does without"
+        ),
+        pytest.param("active", {"odoo": "suspended"}, ["odoo"], "failed", id="one that was not resumed"),
+        pytest.param("active", {}, [], "active", id="a tenant without services"),
+        pytest.param(
+            "suspended", {"odoo": "suspended", "vercel": "absent"}, ["odoo", "vercel"], "suspended", id="closed"
+        ),
+        pytest.param("suspended", {"odoo": "failed"}, ["odoo"], "failed", id="one that would not close"),
+        pytest.param("deleted", {"odoo": "suspended"}, ["odoo"], "deleted", id="deleted"),
+        pytest.param("purged", {}, ["odoo"], "purged", id="nothing left"),
+        pytest.param("purged", {"odoo": "suspended"}, ["odoo"], "failed", id="something left"),
     ],
 )
-def test_the_phase_follows_from_the_wanted_services(states: dict[str, str], wanted: list[str], phase: str) -> None:
+def test_the_phase_follows_from_the_wish_and_the_wanted_services(
+    wish: str, states: dict[str, str], wanted: list[str], phase: str
+) -> None:
     block = {"services": {name: {"state": state} for name, state in states.items()}}
-    assert status.settled(block, wanted)[0] == phase
+    assert status.settled(block, wanted, wish)[0] == phase
+
+
+def test_what_was_applied_is_kept_until_something_else_is() -> None:
+    block = status.with_phase({"services": {}}, "active", "run-1", applied="aa")
+    assert block["applied"] == "aa"
+    assert status.with_phase(block, "active", "run-2", applied="aa") == block
+    assert status.with_phase(block, "failed", "run-2", "odoo: no")["applied"] == "aa"
 
 
 def test_a_reason_goes_when_the_phase_gets_better() -> None:
