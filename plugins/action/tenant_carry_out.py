@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import threading
 import time
 import typing as t
@@ -72,7 +73,7 @@ class ActionModule(RegistryAction):
 
     @staticmethod
     def _orders(names: list[str], task_vars: dict[str, t.Any]) -> list[Order]:
-        return [plain(task_vars[name][ORDER]) for name in names if ORDER in (task_vars.get(name) or {})]
+        return [json.loads(task_vars[name][ORDER]) for name in names if ORDER in (task_vars.get(name) or {})]
 
 
 def _without(failed: set[str], arguments: Order) -> Order:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.smartercl.smarteros.plugins.module_utils.lifecycle import state_of
+from ansible_collections.smartercl.smarteros.plugins.plugin_utils.as_text import for_tenants
 
 # Chatwoot names languages without a country, but for these
 _REGIONAL = frozenset({"pt_BR", "zh_CN", "zh_TW"})
@@ -49,4 +50,4 @@ class FilterModule:
 
     def filters(self) -> dict[str, t.Callable[..., t.Any]]:
         """By the name that templates use."""
-        return {"chatwoot_accounts": accounts}
+        return {"chatwoot_accounts": for_tenants(accounts)}

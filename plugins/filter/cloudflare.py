@@ -6,6 +6,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.smartercl.smarteros.plugins.module_utils.lifecycle import ABSENT, OUT, SUSPENDED, state_of
+from ansible_collections.smartercl.smarteros.plugins.plugin_utils.as_text import for_tenants
 
 _SERVED = frozenset({"ready", "suspended"})  # states in which Vercel answers for a tenant, also with its redirect
 
@@ -61,4 +62,4 @@ class FilterModule:
 
     def filters(self) -> dict[str, t.Callable[..., t.Any]]:
         """By the name that templates use."""
-        return {"cloudflare_dns_records": dns_records}
+        return {"cloudflare_dns_records": for_tenants(dns_records)}

@@ -6,6 +6,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.smartercl.smarteros.plugins.module_utils.lifecycle import state_of
+from ansible_collections.smartercl.smarteros.plugins.plugin_utils.as_text import for_tenants
 
 
 def workflows(
@@ -47,4 +48,4 @@ class FilterModule:
 
     def filters(self) -> dict[str, t.Callable[..., t.Any]]:
         """By the name that templates use."""
-        return {"n8n_workflows": workflows}
+        return {"n8n_workflows": for_tenants(workflows)}

@@ -6,6 +6,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.smartercl.smarteros.plugins.module_utils.lifecycle import PRESENT, state_of
+from ansible_collections.smartercl.smarteros.plugins.plugin_utils.as_text import for_tenants
 
 Tenants = t.Iterable[t.Mapping[str, t.Any]]
 
@@ -69,4 +70,4 @@ class FilterModule:
 
     def filters(self) -> dict[str, t.Callable[..., t.Any]]:
         """By the name that templates use."""
-        return {"odoo_companies": companies, "odoo_users": users}
+        return {"odoo_companies": for_tenants(companies), "odoo_users": for_tenants(users)}

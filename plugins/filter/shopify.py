@@ -7,6 +7,7 @@ import typing as t
 
 from ansible_collections.smartercl.smarteros.plugins.module_utils.clients.shopify_access import store_of
 from ansible_collections.smartercl.smarteros.plugins.module_utils.lifecycle import OUT, PRESENT, SUSPENDED, state_of
+from ansible_collections.smartercl.smarteros.plugins.plugin_utils.as_text import for_tenants
 
 SERVICE = "shopify"
 NO_STORE = "the tenant has no store: name it as shopify.store in the tenant's file"
@@ -40,7 +41,7 @@ def _items(tenants: t.Iterable[Tenant], default_store: str, state: str) -> t.Ite
         store = store_of(tenant, default_store)
         item = {"tenant": tenant["id"], "slug": tenant["slug"], "store": store, "former": _former(tenant, store)}
         if not item["store"] and wanted in (PRESENT, SUSPENDED):
-            yield tenant, {**item, "state": "disabled", "message": NO_STORE}
+            yield tenant, {**item, "state": "disabled", "reason": NO_STORE}
         else:
             yield tenant, {**item, "state": wanted}
 
@@ -68,4 +69,4 @@ class FilterModule:
 
     def filters(self) -> dict[str, t.Callable[..., t.Any]]:
         """By the name that templates use."""
-        return {"shopify_webhooks": webhooks, "shopify_metafields": metafields}
+        return {"shopify_webhooks": for_tenants(webhooks), "shopify_metafields": for_tenants(metafields)}

@@ -7,6 +7,7 @@ import typing as t
 
 from ansible_collections.smartercl.smarteros.plugins.module_utils import lifecycle
 from ansible_collections.smartercl.smarteros.plugins.module_utils.services.supabase_readers import role_of
+from ansible_collections.smartercl.smarteros.plugins.plugin_utils.as_text import for_tenants
 
 SERVICE = "supabase"
 _SETTINGS = ("locale", "branding", "features", "limits")
@@ -70,4 +71,4 @@ class FilterModule:
 
     def filters(self) -> dict[str, t.Callable[..., t.Any]]:
         """By the name that templates use."""
-        return {"supabase_rows": rows, "supabase_readers": readers}
+        return {"supabase_rows": for_tenants(rows), "supabase_readers": for_tenants(readers)}

@@ -6,6 +6,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.smartercl.smarteros.plugins.module_utils.lifecycle import ABSENT, state_of
+from ansible_collections.smartercl.smarteros.plugins.plugin_utils.as_text import for_tenants
 
 
 def messages(tenants: t.Iterable[t.Mapping[str, t.Any]], state: str = "") -> list[dict[str, t.Any]]:
@@ -44,4 +45,4 @@ class FilterModule:
 
     def filters(self) -> dict[str, t.Callable[..., t.Any]]:
         """By the name that templates use."""
-        return {"tenant_messages": messages}
+        return {"tenant_messages": for_tenants(messages)}

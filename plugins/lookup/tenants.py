@@ -25,6 +25,12 @@ options:
     type: list
     elements: str
     default: []
+  text:
+    description:
+      - Give all of them as one JSON text, which passes a template a hundred times as fast as a list of a thousand mappings.
+      - The filters that make module items of tenants take it, and give a text too; bulk modules take that.
+    type: bool
+    default: false
   specs:
     description: Folder of the specs.
     type: str
@@ -55,17 +61,20 @@ seealso:
 EXAMPLES = r"""
 - name: Make the companies
   smartercl.smarteros.odoo_companies:
-    companies: "{{ query('smartercl.smarteros.tenants', ansible_play_hosts_all, without=smos_failed) }}"
+    companies: >-
+      {{ lookup('smartercl.smarteros.tenants', ansible_play_hosts_all, without=smos_failed, text=true)
+         | smartercl.smarteros.odoo_companies }}
   run_once: true
 """
 
 RETURN = r"""
 _raw:
-  description: The merged tenants, in the order of the names.
+  description: The merged tenants, in the order of the names; with O(text), one JSON text.
   type: list
-  elements: dict
+  elements: raw
 """
 
+import json
 import typing as t
 from pathlib import Path
 
@@ -81,14 +90,14 @@ class LookupModule(LookupBase):
 
     def run(
         self, terms: t.Sequence[t.Any], variables: t.Mapping[str, t.Any] | None = None, **kwargs: t.Any
-    ) -> list[dict[str, t.Any]]:
+    ) -> list[t.Any]:
         """See the documentation."""
         self.set_options(var_options=variables or {}, direct=kwargs)
         names = [str(name) for term in terms for name in ([term] if isinstance(term, str) else term)]
         without = {str(one) for one in self.get_option("without")}
         wanted = [name for name in names if name not in without]
-        found = self._tenants(wanted, variables or {})
-        return [tenant for tenant in found if tenant["id"] not in without]
+        found = [tenant for tenant in self._tenants(wanted, variables or {}) if tenant["id"] not in without]
+        return [json.dumps(found)] if self.get_option("text") else found
 
     def _tenants(self, names: list[str], variables: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
         try:

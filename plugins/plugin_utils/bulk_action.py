@@ -7,16 +7,18 @@ Python and reading Ansible's module library costs 0.35 s a call, which is longer
 
 from __future__ import annotations
 
+import json
 import typing as t
 
 from ansible.module_utils.basic import missing_required_lib
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.smartercl.smarteros.plugins.module_utils import bulk, lifeline, transport
+from ansible_collections.smartercl.smarteros.plugins.plugin_utils import as_text
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils.tagless import plain
 
 ORDER = "order"
-"""Key of a result that says what shall be done instead of what was done."""
+"""Key of a result that says, as a JSON text, what shall be done instead of what was done."""
 
 
 class BulkModule(t.Protocol):
@@ -50,6 +52,7 @@ class BulkAction(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         """Called by Ansible."""
         result: dict[str, t.Any] = super().run(tmp, task_vars)
+        self._task.args.update(as_text.items_of(self._task.args, self.module.OPTIONS))
         if self._needs_a_process():
             result.update(self._execute_module(task_vars=task_vars, wrap_async=bool(self._task.async_val)))
             return result
@@ -58,7 +61,7 @@ class BulkAction(ActionBase):
         if transport.REQUESTS_IMPORT_ERROR is not None:
             return {**result, "failed": True, "msg": missing_required_lib("requests")}
         if (task_vars or {}).get("smos_orders"):
-            order = {"module": type(self).__module__.rpartition(".")[2], "arguments": plain(args)}
+            order = json.dumps({"module": type(self).__module__.rpartition(".")[2], "arguments": args})
             return {**result, ORDER: order, "_ansible_no_log": True}  # there are secrets among the arguments
         lifeline.hold()
         return {**result, **carried_out(module, plain(args), bool(self._task.check_mode))}

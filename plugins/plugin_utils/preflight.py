@@ -66,7 +66,7 @@ class Findings:
 def look(providers: t.Sequence[Provider], tenants: t.Sequence[dict[str, t.Any]], timeout: float) -> Findings:
     """Ask every provider at the same time; ``timeout`` in seconds for each answer."""
     fresh = [tenant for tenant in tenants if not tenant["status"].get("services")]
-    policy = transport.Policy(connect=min(5.0, timeout), read=timeout, attempts=3)
+    policy = transport.Policy(connect=min(5.0, timeout), read=timeout, total=2 * timeout, attempts=3)
     unconfigured = {each.service: _not_set(each) for each in providers if each.is_left_out}
     providers = [each for each in providers if not each.is_left_out]
     unsent = _unsent(providers)
@@ -104,7 +104,8 @@ def _job(
 
 def usage(providers: t.Sequence[Provider], tenants: t.Sequence[dict[str, t.Any]]) -> dict[str, dict[str, int]]:
     """By tenant id: how much of its plan's limits it uses now, as the providers say. Raises ApiError."""
-    clients = {each.service: _client(each, transport.Policy()) for each in providers if not each.missing}
+    usable = [each for each in providers if verdicts.unsent(verdicts.Asked(each.service, each.connection)) is None]
+    clients = {each.service: _client(each, transport.Policy()) for each in usable}
     asked = {service: client for service, client in clients.items() if hasattr(client, "usage")}
     jobs = {service: lambda client=client: client.usage(tenants) for service, client in asked.items()}
     found: dict[str, list[t.Mapping[str, int]]] = {}

@@ -168,7 +168,7 @@ class WhatsApp:
             raise
         rows = body.get("data") if isinstance(body, dict) else None
         listed = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
-        granted = {row.get("permission") for row in listed if row.get("status") == "granted"}
+        granted = {str(row.get("permission")) for row in listed if row.get("status") == "granted"}
         return [scope for scope in (MANAGEMENT, MESSAGING) if granted and scope not in granted]
 
     def _stray(self) -> str:

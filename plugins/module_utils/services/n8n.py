@@ -320,10 +320,21 @@ def _is_as_wished(wish: Wish, goal: Goal, found: Workflow) -> bool:
         return False
     optional = {str(node["name"]) for node in wish.nodes if node.get("disabled")}
     return (
-        content_of(found.nodes, optional) == content_of(wish.nodes, optional)
+        _same_nodes(found.nodes, wish.nodes, optional)
         and _without_empty(found.connections, trim=True) == _without_empty(wish.connections, trim=True)
         and all(found.settings.get(key) == value for key, value in wish.settings.items())
     )
+
+
+def _same_nodes(
+    found: t.Sequence[t.Mapping[str, t.Any]], wished: t.Sequence[t.Mapping[str, t.Any]], optional: t.Collection[str]
+) -> bool:
+    """Whether nodes are the same in what we compare; those that are equal to the letter need no closer look."""
+    pairs = zip(found, wished) if len(found) == len(wished) else ()
+    keys = ("name", *COMPARED, *BEHAVIOUR)
+    if pairs and all(was.get(key) == node.get(key) for was, node in pairs for key in keys):
+        return True
+    return content_of(found, optional) == content_of(wished, optional)
 
 
 def _outside(name: str, active: bool, archived: bool, tags: list[str]) -> dict[str, t.Any]:

@@ -31,7 +31,10 @@ _TEMPLATE = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 
 @dataclass(frozen=True)
 class Template:
-    """A template file; ``name`` is the file's name without its ending, ``tokens`` the values that it needs."""
+    """A template file; ``name`` is the file's name without its ending, ``tokens`` the values that it needs.
+
+    ``filled`` holds the ids of the lists and mappings inside that a value goes into: the others are shared by all tenants.
+    """
 
     name: str
     title: str
@@ -39,6 +42,7 @@ class Template:
     connections: t.Mapping[str, t.Any]
     settings: t.Mapping[str, t.Any]
     tokens: frozenset[str]
+    filled: frozenset[int]
 
 
 @dataclass(frozen=True)
@@ -65,13 +69,16 @@ def render(template: Template, tenant: str, values: t.Mapping[str, str]) -> Wish
     if missing:
         raise ApiError(f"the template {template.name} needs {', '.join(missing)}")
     name = f"{tenant} {template.title}"
-    nodes = [_node(node, name, values) for node in template.nodes]
-    filled = _filled([template.connections, template.settings], values)
-    return Wish(tenant, template.name, name, nodes, filled[0], filled[1], hooks(nodes))
+    nodes = [_node(node, name, values, template.filled) for node in template.nodes]
+    connections = _filled(template.connections, values, template.filled)
+    settings = _filled(template.settings, values, template.filled)
+    return Wish(tenant, template.name, name, nodes, connections, settings, hooks(nodes))
 
 
-def _node(node: t.Mapping[str, t.Any], workflow: str, values: t.Mapping[str, str]) -> dict[str, t.Any]:
-    made: dict[str, t.Any] = _filled(node, values)
+def _node(
+    node: t.Mapping[str, t.Any], workflow: str, values: t.Mapping[str, str], places: frozenset[int]
+) -> dict[str, t.Any]:
+    made: dict[str, t.Any] = {**_filled(node, values, places)}
     made["id"] = node_id(workflow, str(node["name"]))
     if made["type"] == WEBHOOK:
         made["webhookId"] = webhook_id(made["parameters"]["path"])
@@ -108,7 +115,9 @@ def _template(name: str, document: t.Any) -> Template:
     _judge(len({node["name"] for node in nodes}) == len(nodes), "two nodes have the same name")
     _judge_paths(name, nodes)
     tokens = frozenset(_tokens(title, [nodes, connections, settings]))
-    return Template(name, title, nodes, connections, settings, tokens)
+    return Template(
+        name, title, nodes, connections, settings, tokens, frozenset(_places([nodes, connections, settings]))
+    )
 
 
 def _judge(good: object, why: str) -> None:
@@ -154,11 +163,21 @@ def _strings(part: t.Any) -> t.Iterator[tuple[str, bool]]:
             yield from _strings(item)
 
 
-def _filled(part: t.Any, values: t.Mapping[str, str]) -> t.Any:
+def _places(part: t.Any) -> t.Iterator[int]:
+    """The ids of this list or mapping and of all inside it, where there is a placeholder inside."""
+    if isinstance(part, (list, dict)) and "__SMOS_" in json.dumps(part):
+        yield id(part)
+        for item in part.values() if isinstance(part, dict) else part:
+            yield from _places(item)
+
+
+def _filled(part: t.Any, values: t.Mapping[str, str], places: frozenset[int]) -> t.Any:
+    if isinstance(part, (list, dict)) and id(part) not in places:
+        return part
     if isinstance(part, list):
-        return [_filled(item, values) for item in part]
+        return [_filled(item, values, places) for item in part]
     if isinstance(part, dict):
-        return {key: _filled(item, values) for key, item in part.items()}
+        return {key: _filled(item, values, places) for key, item in part.items()}
     if not isinstance(part, str) or "__SMOS_" not in part:
         return part
     text = _TOKEN.sub(lambda found: values[found.group(1).lower()], part)

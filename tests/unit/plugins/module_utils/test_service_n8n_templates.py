@@ -115,5 +115,5 @@ def test_a_value_that_n8n_would_run_is_refused(tmp_path: Path) -> None:
 @given(name=st.text(min_size=1).filter(lambda text: not text.startswith("=")))
 def test_a_value_is_only_ever_text(name: str) -> None:
     part = {"a": ["__SMOS_NAME__", {"b": "x __SMOS_NAME__ y __SMOS_SLUG__"}], "c": 1}
-    filled = templates._filled(part, {"name": name, "slug": "s"})
+    filled = templates._filled(part, {"name": name, "slug": "s"}, frozenset(templates._places(part)))
     assert filled == {"a": [name, {"b": f"x {name} y s"}], "c": 1}
