@@ -69,10 +69,11 @@ class ActionModule(RegistryAction):
                 {
                     "host": document["spec"]["slug"],
                     "document": document,
+                    "judged": requested.fingerprint(t.cast("dict[str, t.Any]", entry.document)["spec"]),
                     "groups": [requested.CHANGED],
                     "tenant": tenant.merged(document, setting.specs, setting.environment),
                 }
-                for document in documents
+                for entry, document in zip(entries, documents, strict=True)
             ],
         }
 

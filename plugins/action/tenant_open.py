@@ -7,14 +7,14 @@ import secrets
 import typing as t
 from datetime import datetime
 
-from ansible_collections.smartercl.smarteros.plugins.plugin_utils import clashes, locks
+from ansible_collections.smartercl.smarteros.plugins.plugin_utils import clashes, locks, requested
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils.action import LOCKED, RegistryAction, Setting, Stop
 
 LEASE_PER_TENANT_S = 0.5  # leases are renewed between services, and one service of thousands of tenants takes minutes
 
 
 class ActionModule(RegistryAction):
-    """Sets the facts smos_run, smos_services, smos_waves, smos_failed and smos_locked (ids that another run works on)."""
+    """Sets the facts smos_run, smos_services, smos_waves, smos_failed and smos_locked (ids that are another run's)."""
 
     argument_spec: t.ClassVar[dict[str, dict[str, t.Any]]] = {
         "tenants": {"type": "list", "elements": "str", "required": True},
@@ -43,7 +43,7 @@ class ActionModule(RegistryAction):
     def _lock(
         self, args: dict[str, t.Any], setting: Setting, run: str, task_vars: dict[str, t.Any]
     ) -> dict[str, dict[str, str]]:
-        """Lock the tenants; gives those that another run holds, with the error that tells of it."""
+        """Lock the tenants; gives those that another run holds or has changed, with the error that tells of it."""
         slugs = {tenant["id"]: tenant["slug"] for tenant in setting.tenants(args["tenants"], task_vars)}
         store = setting.locks
         lease = max(args["lease"], len(slugs) * LEASE_PER_TENANT_S)
@@ -51,6 +51,10 @@ class ActionModule(RegistryAction):
         for key, holder in got.taken_over.items():
             self.warn(f"tenant {key}: the lock of run {holder.run} was left behind by {holder.holder}; taken over")
         errors = {key: _refusal(slugs[key], key, holder) for key, holder in got.refused.items()}
+        ids = {slug: key for key, slug in slugs.items()}
+        mine = [name for name in args["tenants"] if ids.get(name) not in errors]
+        late = requested.outdated(mine, setting.entries(mine), task_vars)
+        errors.update({ids[name]: _too_late(name, ids[name], why) for name, why in late.items()})
         if errors and len(errors) == len(slugs):
             store.release(run)
             raise Stop(LOCKED, list(errors.values()))
@@ -65,4 +69,13 @@ def _refusal(slug: str, key: str, holder: locks.Holder) -> dict[str, str]:
         "where": "lock",
         "why": f"run {holder.run} of {holder.holder} has been working on it for {holder.age_s:.0f} s ({holder.reason})",
         "next": "Wait for that run to end, then run the same command again",
+    }
+
+
+def _too_late(slug: str, key: str, why: str) -> dict[str, str]:
+    return {
+        "what": f"tenant {slug} ({key})",
+        "where": "registry",
+        "why": f"{why}; nothing was touched",
+        "next": "Look at it with `smos tenant show`, then run the same command again if it is still wanted",
     }

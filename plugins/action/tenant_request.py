@@ -15,8 +15,13 @@ from ansible_collections.smartercl.smarteros.plugins.plugin_utils.action import 
 )
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils.mistakes import shown
 
-# Which part of a spec an argument speaks of
-SPEAKS_OF = {"email": "owner", "phone": "owner", "shopify_store": "shopify", "without": "services"}
+# Which part of a spec an argument speaks of, where it is not the one of its name
+SPEAKS_OF = {
+    "email": "owner.email",
+    "phone": "owner.phone",
+    "shopify_store": "shopify.store",
+    "without": "services",
+}
 
 
 class ActionModule(RegistryAction):
@@ -69,8 +74,8 @@ class ActionModule(RegistryAction):
             raise Stop(INVALID, [mistake.as_error() for mistake in mine.mistakes])
         known: dict[str, t.Any] = mine.document
         for key in ("slug", *(SPEAKS_OF.get(key, key) for key in wish)):
-            if known["spec"].get(key) != spec.get(key):
-                raise Stop(INVALID, [self._contradiction(mine, key, spec.get(key))])
+            if _part(known["spec"], key) != _part(spec, key):
+                raise Stop(INVALID, [self._contradiction(mine, key, _part(spec, key))])
         if not tenant.lives_in(known, setting.environment):
             raise Stop(INVALID, [self._elsewhere(mine, setting.environment)])
         step = (known["spec"].get("lifecycle") or {}).get(setting.environment) or {}
@@ -80,7 +85,7 @@ class ActionModule(RegistryAction):
 
     @staticmethod
     def _contradiction(mine: inventory_cache.Entry, key: str, asked: t.Any) -> dict[str, str]:
-        known = (mine.document or {})["spec"].get(key)
+        known = _part((mine.document or {})["spec"], key)
         return {
             "what": f"tenant {mine.rut}",
             "where": f"{mine.path}: spec.{key}",
@@ -106,3 +111,11 @@ class ActionModule(RegistryAction):
             "why": f"it lives in {', '.join(named)} and not in {env}",
             "next": f"Add {env} to that list to have it there as well",
         }
+
+
+def _part(spec: dict[str, t.Any], key: str) -> t.Any:
+    """A value of a spec by its dotted key; None where there is none."""
+    value: t.Any = spec
+    for step in key.split("."):
+        value = (value or {}).get(step)
+    return value

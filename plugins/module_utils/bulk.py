@@ -13,6 +13,13 @@ from ansible_collections.smartercl.smarteros.plugins.module_utils import lifelin
 from ansible_collections.smartercl.smarteros.plugins.module_utils.errors import ApiError
 
 READY, SUSPENDED, ABSENT, FAILED, DISABLED = "ready", "suspended", "absent", "failed", "disabled"
+REACHED: t.Mapping[str, str] = {
+    "present": READY,
+    "suspended": SUSPENDED,
+    "absent": ABSENT,
+    "disabled": DISABLED,
+}
+"""The state of a result by the state that an item wished, when all went well."""
 CANNOT_USE = 3  # exit code of the command line: the environment cannot be used, nothing was touched
 
 OPTIONS: dict[str, dict[str, t.Any]] = {

@@ -27,5 +27,5 @@ ITEM: dict[str, dict[str, t.Any]] = {
     "former": {"type": "str", "default": ""},
     "slug": {"type": "str", "default": ""},
     "state": {"type": "str", "choices": ["present", "suspended", "absent", "disabled"], "default": "present"},
-    "message": {"type": "str", "default": ""},
+    "reason": {"type": "str", "default": ""},
 }

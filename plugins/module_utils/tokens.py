@@ -173,7 +173,7 @@ def expiry(connection: Connection) -> str:
     moments: list[int] = []
     for name, text in _texts(connection):
         moment = claims(text).get("exp") if is_secret(name) else None
-        if type(moment) is int and 0 < moment < 32503680000:  # the year 3000
+        if isinstance(moment, int) and not isinstance(moment, bool) and 0 < moment < 32503680000:  # the year 3000
             moments.append(moment)
     if not moments:
         return ""

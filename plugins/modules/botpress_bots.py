@@ -88,11 +88,11 @@ options:
           - V(present) makes the bot so, and switches it on.
           - V(suspended) switches off all bots that bear the tenant's mark.
           - V(absent) deletes them for good.
-          - V(disabled) does nothing and reports O(bots[].message).
+          - V(disabled) does nothing and reports O(bots[].reason).
         type: str
         choices: [present, suspended, absent, disabled]
         default: present
-      message:
+      reason:
         description: Why the tenant has no bot.
         type: str
 extends_documentation_fragment:
@@ -218,7 +218,7 @@ BOT: dict[str, dict[str, t.Any]] = {
     },
     "limit": {"type": "int"},
     "state": {"type": "str", "choices": ["present", "suspended", "absent", "disabled"], "default": "present"},
-    "message": {"type": "str"},
+    "reason": {"type": "str"},
 }
 OPTIONS: dict[str, dict[str, t.Any]] = {
     "url": {"type": "str", "required": True},
@@ -241,7 +241,7 @@ def work(module: Caller) -> None:
     items = params["bots"]
     one_per_tenant(module, "bots")
     if all(item["state"] == DISABLED for item in items):
-        finish(module, [Result(item["tenant"], DISABLED, message=item["message"] or "") for item in items], 0)
+        finish(module, [Result(item["tenant"], DISABLED, message=item["reason"] or "") for item in items], 0)
     with usable(module, "Botpress"):
         names = [item["template"] for item in items if item["state"] == "present"]
         templates = botpress_templates.load(params["templates"], names)

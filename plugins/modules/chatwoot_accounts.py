@@ -114,7 +114,7 @@ options:
       users:
         description:
           - How many users the plan allows; unlimited when it is not set. Chatwoot is given one more, for the operator.
-          - The community edition keeps the limit and does not enforce it; RV(results[].usage) tells how many there are.
+          - The community edition keeps the limit and does not enforce it; the usage in RV(results) tells how many there are.
         type: int
       agents:
         description: The limit that Chatwoot was last given, as the tenant's status has it.

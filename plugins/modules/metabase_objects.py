@@ -89,11 +89,11 @@ options:
           - V(present) makes or corrects everything, and opens the collection to the group again.
           - V(suspended) closes the collection to the group; nothing else changes.
           - V(absent) removes group, dashboards, connection and collection for good, with all that people put into it.
-          - V(disabled) leaves the tenant alone and returns O(objects[].message).
+          - V(disabled) leaves the tenant alone and returns O(objects[].reason).
         type: str
         choices: [present, suspended, absent, disabled]
         default: present
-      message:
+      reason:
         description: Why the tenant is left alone.
         type: str
         default: ""
@@ -181,7 +181,7 @@ OBJECT: dict[str, dict[str, t.Any]] = {
     "name": {"type": "str", "required": True},
     "slug": {"type": "str", "required": True},
     "state": {"type": "str", "choices": ["present", "suspended", "absent", "disabled"], "default": "present"},
-    "message": {"type": "str", "default": ""},
+    "reason": {"type": "str", "default": ""},
 }
 OPTIONS: dict[str, dict[str, t.Any]] = {
     "url": {"type": "str", "required": True},

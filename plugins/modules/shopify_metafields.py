@@ -49,7 +49,7 @@ options:
         type: str
         choices: [present, suspended, absent, disabled]
         default: present
-      message:
+      reason:
         description: Why the tenant is V(disabled).
         type: str
         default: ""

@@ -50,7 +50,7 @@ options:
         type: str
         choices: [present, suspended, absent, disabled]
         default: present
-      message:
+      reason:
         description: What to report beside the state.
         type: str
         default: ''
@@ -109,7 +109,7 @@ READER: dict[str, dict[str, t.Any]] = {
     "role": {"type": "str", "required": True},
     "connections": {"type": "int", "default": 5},
     "state": {"type": "str", "choices": ["present", "suspended", "absent", "disabled"], "default": "present"},
-    "message": {"type": "str", "default": ""},
+    "reason": {"type": "str", "default": ""},
 }
 OPTIONS: dict[str, dict[str, t.Any]] = {
     **supabase_options.SQL,

@@ -90,7 +90,7 @@ options:
       deleted_at:
         description: When it was deleted, ISO 8601. Needed for V(deleted).
         type: str
-      message:
+      reason:
         description: What to report beside the state.
         type: str
         default: ''
@@ -174,7 +174,7 @@ TENANT: dict[str, dict[str, t.Any]] = {
         "default": "present",
     },
     "deleted_at": {"type": "str"},
-    "message": {"type": "str", "default": ""},
+    "reason": {"type": "str", "default": ""},
 }
 OPTIONS: dict[str, dict[str, t.Any]] = {
     **supabase_options.DATA,

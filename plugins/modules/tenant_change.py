@@ -72,7 +72,7 @@ options:
     elements: str
   variables:
     description:
-      - Start of the names of variables that the options above are taken from (not O(job) and O(due)), V(tenant_) for C(tenant_id) and so on.
+      - Start of the names of variables that give the options above (not O(job) and O(due)), V(tenant_) for C(tenant_id) and so on.
       - Their values are taken as they were written, never evaluated as templates.
     type: str
 extends_documentation_fragment:
@@ -90,7 +90,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 tenants:
-  description: Inventory name (C(host)), new C(document) and merged C(tenant) of each.
+  description: Inventory name (C(host)), new C(document), merged C(tenant) and the fingerprint of the C(judged) spec of each.
   returned: success
   type: list
   elements: dict

@@ -144,7 +144,7 @@ options:
         type: str
         default: America/Santiago
       known:
-        description: What the tenant's status says of earlier messages (RV(results[].ref)).
+        description: What the tenant's status says of earlier messages (the ref in RV(results)).
         type: dict
         default: {}
       state:

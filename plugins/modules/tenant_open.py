@@ -11,6 +11,7 @@ short_description: Open a run on tenants
 description:
   - Gives the run an id unless it has one, locks the tenants for it, and says which services of the catalogue have a tenant entry.
   - A tenant that another living run holds is left out with a warning; when all are held, the task fails with exit code 4.
+  - So is one whose spec another run has changed since the request was judged, for this run would undo that change.
   - A lock whose holder is dead or whose lease has run out is taken over with a warning. In check mode nothing is locked.
 version_added: 0.1.0
 author:
@@ -48,7 +49,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 ansible_facts:
-  description: The facts C(smos_run), C(smos_services), C(smos_waves) (groups that work at the same time), C(smos_failed) and C(smos_locked).
+  description: The facts C(smos_run), C(smos_services), C(smos_waves) (groups that work together), C(smos_failed) and C(smos_locked).
   returned: success
   type: dict
 """

@@ -105,7 +105,36 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 from ansible_collections.smartercl.smarteros.plugins.module_utils import bulk, tokens, transport, verdicts
+from ansible_collections.smartercl.smarteros.plugins.module_utils.clients import (
+    botpress,
+    chatwoot,
+    cloudflare,
+    dokploy,
+    hostinger,
+    metabase,
+    n8n,
+    odoo,
+    shopify,
+    supabase,
+    vercel,
+    whatsapp,
+)
 
+# Verdicts find a client by its service's name; a module in a process of its own has only what is imported like this.
+CLIENTS = (
+    botpress,
+    chatwoot,
+    cloudflare,
+    dokploy,
+    hostinger,
+    metabase,
+    n8n,
+    odoo,
+    shopify,
+    supabase,
+    vercel,
+    whatsapp,
+)
 OPTIONS: dict[str, dict[str, t.Any]] = {
     "only": {"type": "list", "elements": "str", "default": []},
     "providers": {

@@ -64,7 +64,7 @@ options:
         type: list
         elements: str
         default: []
-      message:
+      reason:
         description: Why the tenant has none, for V(disabled).
         type: str
         default: ''
@@ -173,7 +173,7 @@ TENANT: dict[str, dict[str, t.Any]] = {
     "domains": {"type": "list", "elements": "str", "default": []},
     "known": {"type": "dict", "default": {}},
     "late": {"type": "list", "elements": "str", "default": []},
-    "message": {"type": "str", "default": ""},
+    "reason": {"type": "str", "default": ""},
     "state": {"type": "str", "choices": ["present", "suspended", "absent", "disabled"], "default": "present"},
 }
 OPTIONS: dict[str, dict[str, t.Any]] = {

@@ -9,7 +9,6 @@ import io
 import json
 import os
 import tarfile
-import tempfile
 import typing as t
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,7 +53,7 @@ def write(path: Path, about: t.Mapping[str, t.Any], files: t.Mapping[str, bytes]
     packed = _packed({MANIFEST: manifest, **{name: files[name] for name in sorted(files)}})
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        _put(path, packed)
+        _put(path, packed, path.with_name(f".{about.get('environment')}.{about.get('tenant')}.part"))
     except OSError as exc:
         raise ArchiveError(f"{path} cannot be written: {exc.strerror}") from exc
     return {"file": str(path), "sha256": hashlib.sha256(packed).hexdigest(), "bytes": len(packed)}
@@ -110,16 +109,18 @@ def _packed(files: t.Mapping[str, bytes]) -> bytes:
     return out.getvalue()
 
 
-def _put(path: Path, data: bytes) -> None:
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+def _put(path: Path, data: bytes, draft: Path) -> None:
+    """Write ``path`` by way of ``draft``. What a run that died left of a draft goes with the next one."""
+    draft.unlink(missing_ok=True)
     try:
+        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         with os.fdopen(handle, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(name, path)
+        os.replace(draft, path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        draft.unlink(missing_ok=True)
         raise
     folder = os.open(path.parent, os.O_RDONLY)
     try:

@@ -8,9 +8,9 @@ import typing as t
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils.action import INVALID, Stop
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils.inventory_cache import Entry
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils.mistakes import ARGUMENT, Mistake, shown
+from ansible_collections.smartercl.smarteros.plugins.plugin_utils.rules import UNIQUE, unique_rule, value_at
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils.tagless import plain
-
-UNIQUE = ("slug", "domain", "custom_domain")  # no two tenants share one of them, in no environment
+from ansible_collections.smartercl.smarteros.plugins.plugin_utils.tenant import as_argument
 
 
 def refuse_stand_ins(names: t.Iterable[str], entries: t.Mapping[str, Entry], hostvars: t.Mapping[str, t.Any]) -> None:
@@ -27,7 +27,8 @@ def refuse(spec: t.Mapping[str, t.Any], entries: t.Iterable[Entry]) -> None:
     for entry in entries:
         held = (entry.document or {}).get("spec") or {}
         for key in UNIQUE:
-            if spec.get(key) and held.get(key) == spec[key]:
-                found = f"{shown(spec[key])} belongs to tenant {entry.rut}."
-                rule, hint = f"No two tenants have the same {key}.", f"Choose another {key}."
-                raise Stop(INVALID, [Mistake(ARGUMENT, 0, key, rule, found, hint).as_error()])
+            value = value_at(spec, key)
+            if value and value_at(held, key) == value:
+                found, hint = f"{shown(value)} belongs to tenant {entry.rut}.", f"Choose another {key[-1]}."
+                mistake = Mistake(ARGUMENT, 0, f"spec.{'.'.join(key)}", unique_rule(key), found, hint)
+                raise Stop(INVALID, [as_argument(mistake).as_error()])

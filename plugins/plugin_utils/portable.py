@@ -48,9 +48,7 @@ def held(tenant: Tenant, services: t.Iterable[str]) -> list[str]:
 def collected(tenant: Tenant, services: t.Sequence[str], connections: Connections) -> dict[str, bytes]:
     """The files of all services, each in a folder of its name. Raises ApiError that names the service."""
     jobs = {
-        name: lambda name=name: t.cast(Exporter, exporter(name)).collect(
-            connections[name], tenant, transport.Policy()
-        )
+        name: lambda name=name: t.cast(Exporter, exporter(name)).collect(connections[name], tenant, transport.Policy())
         for name in services
     }
     files: dict[str, bytes] = {}

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import typing as t
 
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils.inventory_cache import Entry
@@ -19,6 +21,32 @@ def changed_names(task_vars: t.Mapping[str, t.Any]) -> frozenset[str]:
 def document(name: str, task_vars: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     """The requested document (``{"spec": …}``) of a requested host name."""
     return t.cast("dict[str, t.Any]", plain(task_vars["hostvars"][name]["tenant_document"]))
+
+
+def fingerprint(spec: t.Mapping[str, t.Any]) -> str:
+    """Sixteen characters for a spec as a file says it."""
+    text = json.dumps(plain(spec), sort_keys=True, ensure_ascii=False, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def outdated(
+    names: t.Iterable[str], entries: t.Mapping[str, Entry], task_vars: t.Mapping[str, t.Any]
+) -> dict[str, str]:
+    """By host name, why a request cannot be carried out any more: another run changed the tenant since it was judged.
+
+    ``entries`` are the registry's, read under the tenants' locks.
+    """
+    asked, found = changed_names(task_vars), {}
+    for name in names:
+        entry = entries.get(name)
+        if entry is None and (name in asked or "tenant_document" not in task_vars["hostvars"][name]):
+            found[name] = "it has left the registry since this run began"
+        elif entry is not None and name in asked:
+            spec = t.cast("dict[str, t.Any]", entry.document)["spec"]
+            judged = plain(task_vars["hostvars"][name]["tenant_judged"])
+            if judged != fingerprint(spec) and document(name, task_vars)["spec"] != spec:
+                found[name] = "another run has changed its spec since this one began"
+    return found
 
 
 def merged_tenants(

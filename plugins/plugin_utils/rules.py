@@ -15,6 +15,7 @@ from ansible_collections.smartercl.smarteros.plugins.module_utils.rut import Rut
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils import consistency
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils.documents import DocumentError
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils.documents import load as load_document
+from ansible_collections.smartercl.smarteros.plugins.plugin_utils.folders import FOLDERS, judge_folders
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils.mistakes import ARGUMENT, Mistake, Place, shown
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils.schema import Found, key_of, schema
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils.specs import (
@@ -30,8 +31,14 @@ from ansible_collections.smartercl.smarteros.plugins.plugin_utils.texts import f
 
 _DIGIT_RULE = "The check digit of a RUT follows from its number (modulo 11)."
 _TENANT_FILES = "*.yml"
-_UNIQUE = ("rut", "slug", "domain", "custom_domain")
-"""Keys of a tenant whose value no other tenant has."""
+UNIQUE = (
+    ("slug",),
+    ("domain",),
+    ("custom_domain",),
+    ("shopify", "store"),
+    ("whatsapp", "phone_number_id"),
+)
+"""Keys of a tenant whose value no other tenant has, whatever its environment; the RUT beside them."""
 
 
 def judge_tenant(document: Any, specs: Specs, env: str, file: str | Path = ARGUMENT) -> list[Mistake]:
@@ -97,6 +104,7 @@ def judge_specs(
     if reader.has(REST):
         reader.check(consistency.rest(reader.documents))
     reader.mistakes += _missing_folders(reader)
+    reader.mistakes += judge_folders(root)
     specs = reader.specs()
     if tenants is None:
         tenants, unreadable = read_tenants(specs)
@@ -163,6 +171,7 @@ def _spec_rules(spec: dict[str, Any], specs: Specs, env: str, wrong: set[Any]) -
         ("services", "service of tenants", specs.tenant_service_ids),
         ("features", "feature flag", specs.features),
         ("environments", "environment", specs.environments),
+        ("lifecycle", "environment", specs.environments),
     ):
         if spec.get(key) and key not in wrong:
             yield from _all_known(key, spec[key], what, known)
@@ -242,11 +251,11 @@ def _has_identity(document: Any) -> bool:
 
 
 def _shared(tenants: list[tuple[str, dict[str, Any]]], specs: Specs) -> Iterator[tuple[str, Found]]:
-    """Give each tenant that has a RUT, slug or domain of an older one."""
-    for key in _UNIQUE:
+    """Give each tenant that has a RUT, slug, domain, store or number of an older one."""
+    for key in (("rut",), *UNIQUE):
         owners: dict[str, list[tuple[str, dict[str, Any]]]] = {}
         for entry in tenants:
-            value = entry[1]["spec"].get(key)
+            value = value_at(entry[1]["spec"], key)
             if value and isinstance(value, str):
                 owners.setdefault(value, []).append(entry)
         if len(owners) == len(tenants):
@@ -256,14 +265,25 @@ def _shared(tenants: list[tuple[str, dict[str, Any]]], specs: Specs) -> Iterator
                 yield from _later(key, value, entries, specs)
 
 
+def value_at(spec: Any, key: tuple[str, ...]) -> Any:
+    """Give what a spec says at a key of several steps; None where it says nothing there."""
+    for step in key:
+        spec = spec.get(step) if isinstance(spec, dict) else None
+    return spec
+
+
 def _later(
-    key: str, value: str, entries: list[tuple[str, dict[str, Any]]], specs: Specs
+    key: tuple[str, ...], value: str, entries: list[tuple[str, dict[str, Any]]], specs: Specs
 ) -> Iterator[tuple[str, Found]]:
     first, *others = sorted(entries, key=_seniority)
     for name, _document in others:
         message = f"{shown(value)} belongs to {shown_path(Path(first[0]), specs.root)}."
-        mistake = _found(("spec", key), f"No two tenants have the same {key}.", message, f"Choose another {key}.")
-        yield name, mistake
+        yield name, _found(("spec", *key), unique_rule(key), message, f"Choose another {key[-1]}.")
+
+
+def unique_rule(key: tuple[str, ...]) -> str:
+    """The rule that no two tenants share the value of a key."""
+    return f"No two tenants have the same {'.'.join(key)}."
 
 
 def _seniority(entry: tuple[str, dict[str, Any]]) -> tuple[bool, str, str]:
@@ -285,7 +305,8 @@ def _file_name_mistake(rut: str) -> Found:
 
 def _missing_folders(reader: Reader) -> list[Mistake]:
     files = reader.documents["index"]["files"]
-    named = {("files", "tenants", "folder"): files["tenants"]["folder"], ("files", "workflows"): files["workflows"]}
+    named: dict[Place, str] = {("files", kind): kind for kind in FOLDERS}
+    named["files", "tenants", "folder"] = files["tenants"]["folder"]
     missing = [
         _found(place, "A named folder exists.", f"{shown(folder)} is no folder.", "Make it, or correct the name.")
         for place, folder in named.items()

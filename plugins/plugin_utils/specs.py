@@ -106,11 +106,6 @@ class Specs:
         return self.root / str(self.index["files"]["tenants"]["folder"])
 
     @cached_property
-    def workflows_folder(self) -> Path:
-        """The folder of the workflow templates."""
-        return self.root / str(self.index["files"]["workflows"])
-
-    @cached_property
     def tenant_service_ids(self) -> tuple[str, ...]:
         """The ids of ``tenant_services()``."""
         return tuple(str(service["id"]) for service in self.tenant_services())

@@ -71,13 +71,21 @@ def carry_out(job: Job, settings: Settings, speaker: Speaker, human: Callable[[O
         played.errors.append(
             {"what": job.command, "where": "", "why": "stopped by Ctrl-C", "next": "The same command goes on from here"}
         )
-    result = {"changes": played.changes} if check and played.code == exitcodes.DONE else job.result(played)
+    foretold = check and played.code == exitcodes.DONE
+    result = {"changes": played.changes} if foretold else job.result(played)
     changed = bool(played.changes) if check else played.changed
-    code = job.code_when_pending if check and changed and played.code == exitcodes.DONE else played.code
+    code = _code_of_check(job, played) if foretold else played.code
     outcome = Outcome(result, tuple(played.errors), changed, code, None if check else run)
     if not check:
         book.end(run, speaker.document(outcome), played.changes, _state(played))
     return speaker.finish(outcome, lambda: human(outcome))
+
+
+def _code_of_check(job: Job, played: play.Played) -> int:
+    """A check that foresees a failure ends as the run would."""
+    if played.errors:
+        return exitcodes.FAILED
+    return job.code_when_pending if played.changes else exitcodes.DONE
 
 
 def _state(played: play.Played) -> str:

@@ -12,9 +12,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
+from ansible_collections.smartercl.smarteros.plugins.plugin_utils import archive
 from support import processes
 from support.instance import ACME, Done, Instance, Shop, instance, shop
+from support.phases import off
+from support.providers import differences
 
 PATIENCE_S = 300
 
@@ -48,6 +52,48 @@ def test_two_creations_of_the_same_tenant_at_once_make_it_once(smos: Instance) -
     assert smos.inventory().wrong([ACME.rut]) == []
     assert smos.phase(ACME) == "active"
     assert smos.locks() == []
+
+
+PAIRS = (
+    (("suspend",), ("suspend",)),
+    (("resume",), ("update", "--name", "Acme Two")),
+    (("update", "--name", "Acme Three"), ("delete", "--yes")),
+    (("restore",), ("restore",)),
+    (("delete", "--purge", "--yes"), ("update", "--name", "Acme Four")),
+)
+LEADS_TO = {"suspend": "suspended", "resume": "active", "delete": "deleted", "restore": "active"}
+
+
+@pytest.mark.slow
+def test_of_two_steps_of_a_life_at_once_none_undoes_the_other(smos: Instance) -> None:
+    """Both are taken one after the other, or one of them is refused and has no effect at all."""
+    smos.up(latency_ms=20)
+    smos.add_files([ACME])
+    assert smos.run("tenant", "apply").code == 0
+    phase = "active"
+    for pair in PAIRS:
+        begun = [smos.start("tenant", job, ACME.slug, *more, "--json") for job, *more in pair]
+        done = [ended(run) for run in begun]
+        told = "\n".join(map(str, done))
+        codes = [each.code for each in done]
+        print(f"{pair[0]} and {pair[1]}: {codes}")
+        assert 0 in codes, told
+        assert set(codes) <= {0, 2, 4}, told  # 2: what the first one did makes the second impossible
+        path = smos.registry / f"{ACME.rut}.yml"
+        name = yaml.safe_load(path.read_text())["spec"]["name"] if path.exists() else ""
+        for (job, *more), each in zip(pair, done, strict=True):
+            if each.code == 0:
+                phase = "purged" if "--purge" in more else LEADS_TO.get(job, phase)
+        for (job, *more), each in zip(pair, done, strict=True):
+            assert each.code == 0 or not each.document["changed"], told
+            if job == "update" and path.exists():
+                assert (name == more[1]) == (each.code == 0), told
+        assert path.exists() == (phase != "purged"), told
+        assert sum(each.document["changed"] for each in done) == (1 if pair[0] == pair[1] else codes.count(0)), told
+        assert off(smos.inventory(), {ACME.rut: phase}) == [], told
+        assert smos.locks() == []
+        if phase != "purged":
+            assert smos.phase(ACME) == phase
 
 
 def test_of_two_tenants_that_want_the_same_domain_at_once_one_gets_it(smos: Instance) -> None:
@@ -123,7 +169,7 @@ def test_ctrl_c_stops_cleanly_and_the_next_run_completes(smos: Instance, sign: s
 
 @contextlib.contextmanager
 def small_disk(folder: Path) -> Iterator[None]:
-    """A file system of 256 kB in this folder."""
+    """A file system of 256 kB in this folder; skips the test where none can be mounted."""
     mounted = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)], capture_output=True, text=True
     )
@@ -135,16 +181,25 @@ def small_disk(folder: Path) -> Iterator[None]:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="NOT RUN: only root can mount a small disk")
+def filled(folder: Path) -> Path:
+    """A file that takes all the space that is left."""
+    filler = folder / "filler"
+    with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
+        while True:
+            file.write(b"x" * 512)
+    return filler
+
+
+only_root = pytest.mark.skipif(os.geteuid() != 0, reason="NOT RUN: only root can mount a small disk")
+
+
+@only_root
 def test_a_full_disk_under_the_registry_loses_nothing(smos: Instance) -> None:
     smos.up()
     with small_disk(smos.registry):
         assert smos.create(shop(1)).code == 0
         before = {path.name: path.read_bytes() for path in smos.registry.glob("*.yml")}
-        filler = smos.registry / "filler"
-        with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
-            while True:
-                file.write(b"x" * 512)
+        filler = filled(smos.registry)
         done = smos.create(ACME)
         assert done.code in (1, 3), done
         assert "space" in done.why.lower(), done
@@ -154,3 +209,40 @@ def test_a_full_disk_under_the_registry_loses_nothing(smos: Instance) -> None:
         assert done.code == 0, done
         assert smos.inventory().wrong([ACME.rut, shop(1).rut]) == []
         assert json.loads(smos.run("tenant", "list", "--json").out)["ok"]
+
+
+@only_root
+def test_a_disk_that_takes_no_archive_keeps_the_tenant_from_being_deleted(smos: Instance) -> None:
+    """Once it cannot be written to, once it is full; then there is space, and the same command deletes."""
+    smos.up()
+    smos.add_files([ACME])
+    assert smos.run("tenant", "apply").code == 0
+    before = smos.content()
+    folder = smos.state / "exports"
+    folder.mkdir(mode=0o700)
+    with small_disk(folder):
+
+        def refused(why: str) -> None:
+            done = smos.run("tenant", "delete", ACME.slug, "--yes", "--json")
+            assert done.code == 1, done
+            assert why in done.why, done
+            assert "nothing was taken" in done.why, done
+            seen = yaml.safe_load((smos.registry / f"{ACME.rut}.yml").read_text())["status"]["sandbox"]
+            assert seen["phase"] == "failed"
+            assert why in seen["reason"]
+            assert differences(before, smos.content()) == []
+            assert [path for path in folder.rglob("*") if path.is_file() and path.name != "filler"] == []
+            assert smos.locks() == []
+
+        subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
+        refused("Read-only file system")
+        subprocess.run(["mount", "-o", "remount,rw", str(folder)], check=True)
+        (folder / "sandbox").mkdir(mode=0o700)
+        filler = filled(folder)
+        refused("No space left")
+        filler.unlink()
+        done = smos.run("tenant", "delete", ACME.slug, "--yes", "--json")
+        assert done.code == 0, done
+        (written,) = folder.rglob("*.tar.gz")
+        assert archive.read(written).manifest["tenant"] == ACME.rut
+    assert off(smos.inventory(), {ACME.rut: "deleted"}) == []

@@ -36,6 +36,15 @@ def test_a_new_tenant_is_welcomed_and_the_admin_told_once(smos: Instance) -> Non
     assert titles(smos) == expected
 
 
+def test_an_emptied_sandbox_has_written_to_nobody(smos: Instance) -> None:
+    assert smos.create(ACME, "--email", "ana@example.com").code == 0
+    before = titles(smos)
+    assert smos.run("sandbox", "reset").code == 0
+    (smos.registry / f"{ACME.rut}.yml").unlink()
+    assert smos.create(ACME, "--email", "ana@example.com").code == 0
+    assert titles(smos) == before
+
+
 def test_an_undeliverable_welcome_leaves_the_tenant_active(smos: Instance) -> None:
     done = smos.create(ACME, "--email", "ana@bounce.example")
     assert done.code == 0, done

@@ -285,8 +285,10 @@ def login(project: Project, role: str = "tenant_acme_reader", rut: str = RUT, ma
 def twice(project: Project, *items: dict[str, Any], **more: Any) -> dict[str, Any]:
     """Check mode foretells the run, and after it there is nothing to do."""
     foretold, done, again = (
-        readers(project, *items, check=True, **more), readers(project, *items, **more), readers(project, *items, **more),
-    )  # fmt: skip
+        readers(project, *items, check=True, **more),
+        readers(project, *items, **more),
+        readers(project, *items, **more),
+    )
     assert foretold["results"] == done["results"]
     assert not again["changed"], again
     return done

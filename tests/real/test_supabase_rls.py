@@ -291,10 +291,18 @@ def test_an_owner_of_one_tenant_is_nobody_with_the_claim_of_another(project: Pro
         {"sub": ACME.owner, "app_metadata": {"tenant_id": "1-9"}},
     ],
     ids=[
-        "no claims", "no app_metadata", "no tenant", "empty", "null", "a text", "user_metadata", "top level", "wildcard",
+        "no claims",
+        "no app_metadata",
+        "no tenant",
+        "empty",
+        "null",
+        "a text",
+        "user_metadata",
+        "top level",
+        "wildcard",
         "unknown",
     ],
-)  # fmt: skip
+)
 def test_without_a_good_claim_a_user_sees_nothing(project: Project, claims: dict[str, Any] | None) -> None:
     with project.caller("authenticated", claims) as connection:
         for table in [*TABLES, "public.tenant_overview", "public.my_tenant()"]:

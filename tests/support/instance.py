@@ -163,8 +163,9 @@ class Instance:
         return self.play("create_tenant.yml", *args, timeout=timeout, **environment)
 
     def play(self, name: str, *args: str, timeout: float = PATIENCE_S, **environment: str) -> Done:
-        """Run the plain `ansible-playbook` on a playbook of ours; the sandbox must run already."""
-        line = ["ansible-playbook", "-i", "inventories/sandbox", f"playbooks/{name}", *args]
+        """Run the plain `ansible-playbook` on a playbook of ours, or on one by its path; the sandbox must run already."""
+        book = name if Path(name).is_absolute() else f"playbooks/{name}"
+        line = ["ansible-playbook", "-i", "inventories/sandbox", book, *args]
         return self._done(line, (name, *args), timeout, environment)
 
     def _done(self, line: list[str], args: tuple[str, ...], timeout: float, environment: Mapping[str, str]) -> Done:

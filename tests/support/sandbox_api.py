@@ -6,8 +6,10 @@ from typing import Any
 
 import requests
 
+from ansible_collections.smartercl.smarteros.plugins.module_utils.clients.shopify_documents import VERSION
 from support.instance import ZONE, Instance
 
+OPERATOR = f"operator@{ZONE}"
 TOKEN = "sandbox-{}-token"
 
 
@@ -47,6 +49,12 @@ class ByHand:
         row: dict[str, Any] = found
         return row
 
+    def chatwoot(self, method: str, path: str, body: Any = None) -> Any:
+        """A call of Chatwoot's platform API."""
+        return self._ask(
+            method, f"/chatwoot/platform/api/v1/{path}", {"api_access_token": TOKEN.format("chatwoot")}, json=body
+        )
+
     def odoo(self, model: str, method: str, *args: Any, **options: Any) -> Any:
         """A call of Odoo's `execute_kw`."""
         params = {
@@ -59,3 +67,36 @@ class ByHand:
         )
         assert "error" not in answer, answer["error"]
         return answer["result"]
+
+    def supabase(self, method: str, path: str, body: Any = None) -> Any:
+        """A call of the project's data API with the secret key; `path` is a table with its filter."""
+        return self._ask(method, f"/supabase/rest/v1/{path}", {"apikey": TOKEN.format("supabase")}, json=body)
+
+    def metabase(self, method: str, path: str, body: Any = None) -> Any:
+        """A call of Metabase's API."""
+        return self._ask(method, f"/metabase/api/{path}", {"X-API-Key": TOKEN.format("metabase")}, json=body)
+
+    def botpress(self, method: str, path: str, body: Any = None) -> Any:
+        """A call of Botpress by its operator, below the API."""
+        base, login = "/botpress/api", {"email": OPERATOR, "password": TOKEN.format("botpress")}
+        known = self._ask("POST", f"{base}/v2/admin/auth/login/basic/default", {}, json=login)["payload"]
+        headers = {"Authorization": f"Bearer {known['jwt']}", "X-BP-Workspace": "default"}
+        return self._ask(method, f"{base}/{path}", headers, json=body)
+
+    def vercel(self, method: str, path: str, body: Any = None) -> Any:
+        """A call of Vercel's API for the house's team; `path` with its version."""
+        headers = {"Authorization": f"Bearer {TOKEN.format('vercel')}"}
+        return self._ask(method, f"/vercel/{path}?slug=smarteros-sandbox", headers, json=body)
+
+    def shopify(self, store: str, document: str, **variables: Any) -> Any:
+        """The `data` of a GraphQL document in a store."""
+        base, app = (
+            f"/shopify/{store}/admin",
+            {"client_id": "sandbox-shopify-client", "client_secret": TOKEN.format("shopify")},
+        )
+        granted = self._ask("POST", f"{base}/oauth/access_token", {}, json={**app, "grant_type": "client_credentials"})
+        headers = {"X-Shopify-Access-Token": granted["access_token"]}
+        asked = {"query": document, "variables": variables}
+        answer = self._ask("POST", f"{base}/api/{VERSION}/graphql.json", headers, json=asked)
+        assert "errors" not in answer, answer["errors"]
+        return answer["data"]

@@ -9,6 +9,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +20,25 @@ HEAD = """# Reference
 
 Generated from the documentation in the code by `make docs`; do not edit. `ansible-doc -t KIND NAME` shows more, with examples.
 """
-_MARKUP = re.compile(r"\b(?:[CVOEIBM]|RV|FQCN)\((?:ignore:)?([^()]*)\)")
+_BOLD = re.compile(r"\bB\(([^()]*)\)")
+_ITALIC = re.compile(r"\bI\(([^()]*)\)")
+_LINK = re.compile(r"\bL\(([^(),]*),\s*([^()]*)\)")
+_CODE = re.compile(r"\b(?:[CVOEMP]|RV|FQCN)\((?:ignore:)?([^()]*)\)")
+_ELSEWHERE = re.compile(r"^smartercl\.smarteros\.\w+#module:|^smartercl\.smarteros\.|#\w+$")  # around a name in markup
+_DEEPEST = 3  # levels of options that are shown
 
 
 def main() -> int:
     """Write or check the reference."""
-    text = "\n".join(
-        [HEAD, *_section("Modules", _plugins("module")), *_section("Inventory and lookup", _others()), *_roles()]
-    )
+    kinds = [("Modules", "module"), ("Filters", "filter"), ("Lookups", "lookup"), ("Inventory", "inventory")]
+    sections = {title: _plugins(kind) for title, kind in kinds}
+    sections["Roles"] = _roles()
+    lines = [HEAD, *_contents(sections)]
+    for title, docs in sections.items():
+        lines += [f"## {title}", ""]
+        for name, doc in docs.items():
+            lines += _entry(title, name, doc)
+    text = "\n".join(lines)
     if "--check" in sys.argv[1:]:
         current = TARGET.read_text(encoding="utf-8") if TARGET.exists() else ""
         if current != text:
@@ -43,53 +55,76 @@ def _doc(*words: str) -> Any:
 
 
 def _plugins(kind: str) -> dict[str, dict[str, Any]]:
-    folder = {"module": "modules"}.get(kind, kind)
-    names = sorted(f"{COLLECTION}.{path.stem}" for path in (ROOT / "plugins" / folder).glob("*.py"))
-    found = _doc("-t", kind, "-j", *names)
-    return {name: found[name]["doc"] for name in names}
+    """What is said about each plugin of a kind, by its short name. A filter's documentation is a file of its own."""
+    folder, pattern = {"module": ("modules", "*.py"), "filter": ("filter", "*.yml")}.get(kind, (kind, "*.py"))
+    names = sorted(path.stem for path in (ROOT / "plugins" / folder).glob(pattern))
+    found = _doc("-t", kind, "-j", *(f"{COLLECTION}.{name}" for name in names))
+    return {name: found[f"{COLLECTION}.{name}"]["doc"] for name in names}
 
 
-def _others() -> dict[str, dict[str, Any]]:
-    return {f"{name} ({kind})": doc for kind in ("inventory", "lookup") for name, doc in _plugins(kind).items()}
+def _roles() -> dict[str, dict[str, Any]]:
+    """What is said about each entry of each role."""
+    names = sorted(path.name for path in (ROOT / "roles").iterdir() if path.is_dir())
+    found = _doc("-t", "role", "-j", *(f"{COLLECTION}.{name}" for name in names))
+    return {f"{name}: {entry}": doc for name in names for entry, doc in _entries(found[f"{COLLECTION}.{name}"])}
 
 
-def _section(title: str, docs: dict[str, dict[str, Any]]) -> list[str]:
-    lines = [f"## {title}", ""]
-    for name, doc in docs.items():
-        lines += [f"### {name}", "", _plain(doc["short_description"]) + ".", ""]
-        lines += _table(doc.get("options") or {})
-    return lines
+def _entries(role: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    return sorted(role["entry_points"].items())
 
 
-def _roles() -> list[str]:
-    lines = ["## Roles", ""]
-    names = sorted(f"{COLLECTION}.{path.name}" for path in (ROOT / "roles").iterdir() if path.is_dir())
-    for name, role in _doc("-t", "role", "-j", *names).items():
-        for entry, doc in role["entry_points"].items():
-            lines += [f"### {name}: {entry}", "", " ".join(_plain(doc["description"]).split()), ""]
-            lines += _table(doc.get("options") or {})
-    return lines
-
-
-def _table(options: dict[str, dict[str, Any]]) -> list[str]:
-    if not options:
-        return []
-    lines = ["| option | type | default | what |", "|---|---|---|---|"]
-    for name, option in sorted(options.items()):
-        kind = option.get("type", "str") + (f" of {option['elements']}" if option.get("elements") else "")
-        default = (
-            "**required**" if option.get("required") else f"`{json.dumps(option.get('default'), ensure_ascii=False)}`"
-        )
-        what = _plain(option["description"])
-        if option.get("choices"):
-            what += f" One of: {', '.join(map(str, option['choices']))}."
-        lines.append(f"| `{name}` | {kind} | {default} | {what} |".replace("\n", " "))
+def _contents(sections: dict[str, dict[str, Any]]) -> list[str]:
+    lines = []
+    for title, docs in sections.items():
+        links = [f"[{name}](#{_anchor(_heading(title, name))})" for name in docs]
+        lines.append(f"- [{title}](#{_anchor(title)}): {', '.join(links)}")
     return [*lines, ""]
 
 
+def _heading(title: str, name: str) -> str:
+    """A heading that no other section has: modules and filters share their names."""
+    return name if title == "Modules" else f"{name} ({title.lower().removesuffix('s')})"
+
+
+def _anchor(heading: str) -> str:
+    """The anchor that renderers of Markdown give a heading."""
+    return re.sub(r"[^a-z0-9_ -]", "", heading.lower()).replace(" ", "-")
+
+
+def _entry(title: str, name: str, doc: dict[str, Any]) -> list[str]:
+    lines = [f"### {_heading(title, name)}", "", f"{_plain(doc['short_description'])}.", ""]
+    said = doc["description"]
+    lines += [*(f"- {_plain(each)}" for each in ([said] if isinstance(said, str) else said)), ""]
+    rows = list(_rows(doc.get("options") or {}))
+    if rows:
+        lines += ["| option | type | default | what |", "|---|---|---|---|", *rows, ""]
+    return lines
+
+
+def _rows(options: dict[str, dict[str, Any]], above: str = "", level: int = 1) -> Iterator[str]:
+    """A row per option; those inside an option follow it, as ``bots[].slug``."""
+    for name, option in sorted(options.items()):
+        kind = option.get("type", "str") + (f" of {option['elements']}" if option.get("elements") else "")
+        default = option.get("default")
+        shown = "**required**" if option.get("required") else f"`{json.dumps(default, ensure_ascii=False)}`"
+        shown = "" if shown == "`null`" else shown
+        what = _plain(option["description"])
+        if option.get("choices"):
+            what += f" One of: {', '.join(f'`{choice}`' if choice else 'empty' for choice in option['choices'])}."
+        yield f"| `{above}{name}` | {kind} | {shown} | {what} |".replace("\n", " ")
+        inner = option.get("suboptions") or option.get("options") or {}
+        if level < _DEEPEST:
+            yield from _rows(inner, f"{above}{name}{'[]' if kind.startswith('list') else ''}.", level + 1)
+
+
 def _plain(text: str | list[str]) -> str:
-    words = " ".join(text) if isinstance(text, list) else text
-    return _MARKUP.sub(r"`\1`", words).replace("|", "\\|")
+    """Ansible's markup as Markdown, on one line."""
+    words = " ".join((" ".join(text) if isinstance(text, list) else text).split())
+    words = _ITALIC.sub(r"*\1*", _BOLD.sub(r"**\1**", _LINK.sub(r"[\1](\2)", words)))
+    words = _CODE.sub(lambda found: f"`{_ELSEWHERE.sub('', found[1])}`", words)
+    parts = words.split("`")  # every second one is code, in which nothing is markup
+    parts[::2] = [part.replace("<", "&lt;") for part in parts[::2]]
+    return "`".join(parts).replace("|", "\\|")
 
 
 if __name__ == "__main__":

@@ -83,6 +83,48 @@ def test_every_module_is_in_an_action_group() -> None:
     assert modules == named
 
 
+def test_every_module_that_reaches_a_provider_can_be_a_task_in_this_process() -> None:
+    # The bulk modules have an action of their name, or every call would cost a process; single ones have none.
+    bulk = {path.stem for path in (ROOT / "plugins/modules").glob("*.py") if "one_per_tenant(" in path.read_text()}
+    assert bulk <= {path.stem for path in (ROOT / "plugins/action").glob("*.py")}
+
+
+def test_the_index_names_every_folder_of_the_specs() -> None:
+    files = read_yaml("specs/index.yml")["files"]
+    named = {
+        Path(each).parts[0]
+        for value in files.values()
+        for each in (value.values() if isinstance(value, dict) else [value])
+    }
+    folders = {path.name for path in (ROOT / "specs").iterdir() if path.is_dir()}
+    assert folders - named == {"schemas"}
+
+
+def documents() -> list[Path]:
+    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "*.md"]
+    names = subprocess.run(listed, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\0")
+    return [ROOT / name for name in sorted(filter(None, names)) if (ROOT / name).is_file()]
+
+
+def anchors(path: Path) -> set[str]:
+    """The anchors that renderers of Markdown give the headings of a file."""
+    headings = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("path", documents(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_link_of_a_document_leads_somewhere(path: Path) -> None:
+    text = re.sub(r"^```.*?^```", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    links = [link for link in re.findall(r"\]\(([^()\s]+)\)", re.sub(r"`[^`\n]*`", "", text)) if "://" not in link]
+    lost = []
+    for link in links:
+        name, _hash, anchor = link.partition("#")
+        target = (path.parent / name) if name else path
+        if not target.exists() or (anchor and anchor not in anchors(target)):
+            lost.append(link)
+    assert lost == []
+
+
 def test_what_only_a_checkout_needs_stays_out_of_the_built_collection() -> None:
     ignored = set(read_yaml("galaxy.yml")["build_ignore"])
     assert {"collections", "inventories", "specs", "src", "system", "tests", ".smos", "smos"} <= ignored

@@ -274,9 +274,7 @@ class Hostinger:
         raise self._strange(body, path)
 
     def _rows(self, body: t.Any, path: str) -> list[t.Mapping[str, t.Any]]:
-        if isinstance(body, list) and all(isinstance(row, dict) for row in body):
-            return body
-        raise self._strange(body, path)
+        return objects(self.http, body, path)
 
     def _id(self, row: t.Mapping[str, t.Any], path: str) -> int:
         if isinstance(row.get("id"), int):
@@ -284,7 +282,7 @@ class Hostinger:
         raise self._strange(row, path)
 
     def _strange(self, body: t.Any, path: str) -> ApiError:
-        return ApiError(f"not what Hostinger answers here: {self.http.shown(body)}", where=self._at(path))
+        return strange(self.http, body, path)
 
     def _at(self, path: str) -> str:
         return f"{self.http.base_url}{path}"
@@ -293,6 +291,18 @@ class Hostinger:
 def connect(connection: t.Mapping[str, str], policy: Policy | None = None) -> Hostinger:
     """A client for one account. ``connection`` has url (without ``/api``) and token; sends nothing yet."""
     return Hostinger(http_for(connection, policy))
+
+
+def objects(http: Http, body: t.Any, path: str) -> list[t.Mapping[str, t.Any]]:
+    """The objects of an answer that is a list of them. Raises ApiError for anything else."""
+    if isinstance(body, list) and all(isinstance(row, dict) for row in body):
+        return body
+    raise strange(http, body, path)
+
+
+def strange(http: Http, body: t.Any, path: str) -> ApiError:
+    """What to say of an answer of another form."""
+    return ApiError(f"not what Hostinger answers here: {http.shown(body)}", where=f"{http.base_url}{path}")
 
 
 def http_for(connection: t.Mapping[str, str], policy: Policy | None = None) -> Http:

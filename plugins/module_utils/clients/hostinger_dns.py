@@ -7,6 +7,7 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.smartercl.smarteros.plugins.module_utils import errors
+from ansible_collections.smartercl.smarteros.plugins.module_utils.clients.hostinger import objects
 from ansible_collections.smartercl.smarteros.plugins.module_utils.errors import ApiError
 from ansible_collections.smartercl.smarteros.plugins.module_utils.transport import Http
 
@@ -99,10 +100,7 @@ class Zone:
         return RecordSet(name, kind, ttl if isinstance(ttl, int) else None, tuple(on), tuple(off))
 
     def _list(self, body: t.Any, path: str) -> list[t.Mapping[str, t.Any]]:
-        if isinstance(body, list) and all(isinstance(row, dict) for row in body):
-            return body
-        where = f"{self.http.base_url}{path}"
-        raise ApiError(f"not what Hostinger answers here: {self.http.shown(body)}", where=where)
+        return objects(self.http, body, path)
 
 
 def hosted(name_servers: t.Iterable[str]) -> bool:

@@ -433,8 +433,12 @@ def _verdict(
     state: str, message: str, account: str = "", expires: str = "", scopes: t.Sequence[str] = ()
 ) -> dict[str, t.Any]:
     return {
-        "state": state, "account": account, "message": message, "expires": expires, "missing_scopes": list(scopes),
-    }  # fmt: skip
+        "state": state,
+        "account": account,
+        "message": message,
+        "expires": expires,
+        "missing_scopes": list(scopes),
+    }
 
 
 def _number(value: t.Any) -> int:

@@ -12,8 +12,13 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 
 SECRET, PUBLISHABLE, LEGACY, MANAGEMENT, UNKNOWN, FLAWED = (
-    "secret", "publishable", "legacy", "management", "unknown", "flawed",
-)  # fmt: skip
+    "secret",
+    "publishable",
+    "legacy",
+    "management",
+    "unknown",
+    "flawed",
+)
 SERVICE_ROLE = "service_role"
 _PLAIN = re.compile(r"[!#-&(-~]+")  # visible ASCII without quotes
 

@@ -193,7 +193,7 @@ def _wire(settings: t.Mapping[str, str | None]) -> dict[str, t.Any]:
 
 
 def _repository(git: str) -> dict[str, str]:
-    kind, _, repo = git.partition(":")
+    kind, _colon, repo = git.partition(":")
     return {"type": kind, "repo": repo}
 
 

@@ -8,13 +8,7 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ansible_collections.smartercl.smarteros.plugins.module_utils import errors, reconcile
-from ansible_collections.smartercl.smarteros.plugins.module_utils.bulk import (
-    ABSENT,
-    DISABLED,
-    SUSPENDED,
-    Change,
-    Result,
-)
+from ansible_collections.smartercl.smarteros.plugins.module_utils.bulk import REACHED, Change, Result
 from ansible_collections.smartercl.smarteros.plugins.module_utils.clients import botpress as api
 from ansible_collections.smartercl.smarteros.plugins.module_utils.clients.botpress import Botpress, BotState
 from ansible_collections.smartercl.smarteros.plugins.module_utils.errors import ApiError
@@ -79,7 +73,7 @@ def goals_of(
                 wish = render(templates[item["template"]], tenant, bot, values)
         except ApiError as exc:
             bad[tenant] = exc
-        goals.append(Goal(tenant, state, bot, wish, item.get("limit"), item.get("message") or ""))
+        goals.append(Goal(tenant, state, bot, wish, item.get("limit"), item.get("reason") or ""))
     return goals, bad
 
 
@@ -268,11 +262,8 @@ def _secured(files: t.Mapping[str, bytes], wish: Bot) -> dict[str, bytes]:
 
 def _blank(todo: Todo, url: str) -> Result:
     goal = todo.goal
-    row = Result(goal.tenant, message=todo.message or goal.message)
-    state = {"suspended": SUSPENDED, "absent": ABSENT, "disabled": DISABLED}.get(goal.state)
-    if state is not None:
-        row.state = state
-    else:
+    row = Result(goal.tenant, REACHED[goal.state], message=todo.message or goal.message)
+    if goal.state == "present":
         row.ref = {"bot_id": goal.bot}
         row.url = f"{url.rstrip('/')}/api/v1/bots/{goal.bot}"
     count = todo.own + any(step.kind == CREATE for step in todo.steps)

@@ -476,8 +476,7 @@ def _inbox(wish: Wish, inboxes: t.Sequence[Inbox]) -> Inbox | None:
 
 
 def _result(client: ChatwootClient, wish: Wish, found: Found) -> bulk.Result:
-    states = {PRESENT: bulk.READY, ABSENT: bulk.ABSENT, SUSPENDED: bulk.SUSPENDED}
-    result = bulk.Result(wish.tenant, states[wish.state], message=found.note)
+    result = bulk.Result(wish.tenant, bulk.REACHED[wish.state], message=found.note)
     if found.error is not None:
         result.fail(_what(wish), found.error)
     elif wish.state != PRESENT and found.account is None:

@@ -51,7 +51,7 @@ def lets_in(rule: Rule, port: int) -> bool:
     """Whether a rule opens this TCP port, for whomever."""
     if rule.action != "accept" or rule.protocol not in ("TCP", ANY):
         return False
-    first, _, last = rule.port.partition(":")
+    first, _colon, last = rule.port.partition(":")
     return rule.port == ANY or int(first) <= port <= int(last or first)
 
 

@@ -38,7 +38,6 @@ AWAY = ("suspended", "deleted")
 WHATSAPP, EMAIL = "whatsapp", "email"
 NOTE = "note:"  # before the kind of message that the admin is told of
 NAMES_SHOWN = 5  # in the admin's note, which has room for little
-_STATES: t.Mapping[str, str] = {"present": bulk.READY, "suspended": bulk.SUSPENDED, "absent": bulk.ABSENT}
 _CALLED: t.Mapping[str, str] = {
     WELCOME: "welcome",
     RESUMED: "message of return",
@@ -144,6 +143,8 @@ def plan(wish: Wish, written: t.Iterable[Entry], setting: Setting) -> Plan:
             result.due.append(Due(kind, occasion, route[0][0]))
         else:
             result.remarks.append(f"{_CALLED[kind]} not sent: {_no_way(wish.owner, setting)}")
+    if wish.state == "absent":  # also an undone one: the admin is not told of a tenant that is no more
+        return result
     way = setting.route(setting.admin)
     for kind, occasion in dict.fromkeys([*((each.kind, each.occasion) for each in result.due), *_untold(from_disk)]):
         if way and _note_due(result.said.get((NOTE + kind, occasion)), way, setting):
@@ -395,7 +396,7 @@ def _change(wish: Wish, due: Due) -> bulk.Change:
 
 
 def _result(planned: Plan) -> bulk.Result:
-    return _finished(bulk.Result(planned.wish.tenant, _STATES[planned.wish.state]), planned)
+    return _finished(bulk.Result(planned.wish.tenant, bulk.REACHED[planned.wish.state]), planned)
 
 
 def _finished(result: bulk.Result, planned: Plan) -> bulk.Result:

@@ -8,11 +8,15 @@ import typing as t
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import yaml
-
 from ansible_collections.smartercl.smarteros.plugins.module_utils import errors
 from ansible_collections.smartercl.smarteros.plugins.module_utils.clients.whatsapp_cloud import Template
 from ansible_collections.smartercl.smarteros.plugins.module_utils.errors import ApiError
+
+YAML_IMPORT_ERROR: ImportError | None = None
+try:
+    import yaml
+except ImportError as exc:
+    YAML_IMPORT_ERROR = exc
 
 DEFAULT_LANGUAGE = "es"
 NOTE = "admin_note"
@@ -57,7 +61,16 @@ Texts = t.Mapping[str, t.Mapping[str, Text]]
 
 def load(folder: Path) -> dict[str, dict[str, Text]]:
     """Read every kind of message. Raises ApiError that names the file and what is wrong with it."""
-    return {kind: _languages(folder / f"{kind}.yml", NOTE_PLACES if kind == NOTE else PLACES) for kind in KINDS}
+    return {kind: read(folder, kind) for kind in KINDS}
+
+
+def read(folder: Path, kind: str) -> dict[str, Text]:
+    """Read one kind of message, by language. Raises ApiError that names the file and what is wrong with it."""
+    if YAML_IMPORT_ERROR is not None:
+        raise ApiError(
+            "messages are YAML files: the Python package PyYAML is needed", errors.INVALID, where=str(folder)
+        )
+    return _languages(folder / f"{kind}.yml", NOTE_PLACES if kind == NOTE else PLACES)
 
 
 def chosen(texts: Texts, kind: str, language: str) -> Text:

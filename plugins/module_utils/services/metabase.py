@@ -35,7 +35,6 @@ from ansible_collections.smartercl.smarteros.plugins.module_utils.services.metab
 )
 
 PRESENT, ABSENT, SUSPENDED, DISABLED = "present", "absent", "suspended", "disabled"
-STATES = {PRESENT: bulk.READY, ABSENT: bulk.ABSENT, SUSPENDED: bulk.SUSPENDED}
 FEW = 10  # tenants of a call that are looked at closely: a request for each of their groups and dashboards
 _DETAILS = ("host", "port", "dbname", "user", "ssl", "schema-filters-type", "schema-filters-patterns")
 
@@ -48,7 +47,7 @@ class Wish:
     name: str = ""
     slug: str = ""
     state: str = PRESENT
-    message: str = ""
+    reason: str = ""
 
     @property
     def collection(self) -> str:
@@ -300,7 +299,7 @@ def plan(
 def predicted(task: Task) -> bulk.Result:
     """The result that carrying out the task will have, as far as it can be known before."""
     wish = task.wish
-    result = bulk.Result(wish.tenant, STATES[wish.state], message=task.message)
+    result = bulk.Result(wish.tenant, bulk.REACHED[wish.state], message=task.message)
     result.changes = list(task.changes)
     if task.error is not None:
         result.fail(f"reports of {wish.collection}", task.error)
@@ -319,7 +318,7 @@ def predicted(task: Task) -> bulk.Result:
 
 def left_alone(wish: Wish) -> bulk.Result:
     """The result of a tenant that is not looked at."""
-    return bulk.Result(wish.tenant, bulk.DISABLED, message=wish.message)
+    return bulk.Result(wish.tenant, bulk.DISABLED, message=wish.reason)
 
 
 def ref_of(collection: int, group: int, database: int) -> dict[str, int]:

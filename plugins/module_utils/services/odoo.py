@@ -90,7 +90,7 @@ def plan(wishes: t.Sequence[CompanyWish], seen: Observed, chart: str) -> dict[st
 
 def predicted(task: Task) -> bulk.Result:
     """The result that carrying out the task will have, as far as it can be known before."""
-    result = bulk.Result(task.wish.tenant, STATES[task.wish.state], message=task.message)
+    result = bulk.Result(task.wish.tenant, bulk.REACHED[task.wish.state], message=task.message)
     result.changes = list(task.changes)
     if task.error is not None:
         result.fail(_what(task.wish), task.error)
@@ -145,8 +145,6 @@ def in_batches(
 
 
 # --- planning
-
-STATES = {PRESENT: bulk.READY, ABSENT: bulk.ABSENT, SUSPENDED: bulk.SUSPENDED}
 
 
 def _what(wish: CompanyWish) -> str:

@@ -165,7 +165,7 @@ def predicted(task: Task) -> bulk.Result:
     ``created`` stays false: that is told by the company, without which there is no user.
     """
     wish = task.wish
-    result = bulk.Result(wish.tenant, service_odoo.STATES[wish.state])
+    result = bulk.Result(wish.tenant, bulk.REACHED[wish.state])
     result.changes = list(task.changes)
     if wish.state == SUSPENDED and not task.company:
         result.state = bulk.ABSENT

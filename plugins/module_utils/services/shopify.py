@@ -9,10 +9,8 @@ from dataclasses import dataclass, field, replace
 from ansible_collections.smartercl.smarteros.plugins.module_utils import errors, reconcile
 from ansible_collections.smartercl.smarteros.plugins.module_utils.bulk import (
     ABSENT,
-    DISABLED,
     FAILED,
-    READY,
-    SUSPENDED,
+    REACHED,
     Change,
     Result,
 )
@@ -21,7 +19,6 @@ from ansible_collections.smartercl.smarteros.plugins.module_utils.clients.shopif
 from ansible_collections.smartercl.smarteros.plugins.module_utils.errors import ApiError
 
 PRESENT = "present"
-_STATES = {PRESENT: READY, "suspended": SUSPENDED, "absent": ABSENT, "disabled": DISABLED}
 
 Json = t.Mapping[str, t.Any]
 
@@ -81,7 +78,7 @@ def goals_of(items: t.Iterable[Json]) -> list[Goal]:
             item["state"],
             store,
             str(item.get("slug") or ""),
-            str(item.get("message") or ""),
+            str(item.get("reason") or ""),
             next((other for other in wanted.get(store, ()) if other != item["tenant"]), ""),
             str(item.get("former") or ""),
         )
@@ -130,7 +127,7 @@ def _job(client: Shopify, goal: Goal, what: str, look: Look, check_mode: bool) -
             row.created = row.created or (seen.fresh and step.change.action == "create")
 
     def at(store: Store) -> Result:
-        row = Result(goal.tenant, _STATES[goal.state])
+        row = Result(goal.tenant, REACHED[goal.state])
         try:
             seen = look(store, goal)
             judge(goal, seen.facts)
@@ -150,7 +147,7 @@ def _job(client: Shopify, goal: Goal, what: str, look: Look, check_mode: bool) -
         if left.state == FAILED:
             return left
         if not goal.store or goal.state == "disabled":
-            row = Result(goal.tenant, _STATES[goal.state], message=goal.message)
+            row = Result(goal.tenant, REACHED[goal.state], message=goal.message)
         else:
             row = client.with_store(checked_store(goal.store), goal.slug, at)
         row.changes = [*left.changes, *row.changes]

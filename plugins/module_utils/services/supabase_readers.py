@@ -16,10 +16,7 @@ from dataclasses import dataclass, field, replace
 
 from ansible_collections.smartercl.smarteros.plugins.module_utils import derive, errors
 from ansible_collections.smartercl.smarteros.plugins.module_utils.bulk import (
-    ABSENT,
-    DISABLED,
-    READY,
-    SUSPENDED,
+    REACHED,
     Change,
     Result,
 )
@@ -47,7 +44,6 @@ BATCH = 25  # tenants per statement
 _ITERATIONS = 4096  # PostgreSQL's own; the password has 256 bits, so it needs no stretching
 _ROLE = re.compile(r"tenant_[a-z0-9_]{1,55}_reader")
 _FINGERPRINT = re.compile(r"\bpassword:([0-9a-f]{16})\b")
-_STATES = {"present": READY, "suspended": SUSPENDED, "absent": ABSENT, "disabled": DISABLED}
 # Names are schema-qualified for the read-only endpoint. A role that may more than its group is not sound.
 SEEN = f"""select r.rolname::text as role, r.rolcanlogin as login, r.rolconnlimit as connections,
     coalesce(array_to_string(r.rolconfig, chr(10)), '') as settings,
@@ -81,7 +77,7 @@ class Wish:
     role: str
     state: str = "present"
     connections: int = 5
-    message: str = ""
+    reason: str = ""
 
 
 @dataclass
@@ -316,7 +312,7 @@ def _send(sql: Sql, todos: t.Sequence[Todo]) -> dict[str, ApiError]:
 
 def _result(todo: Todo, error: ApiError | None) -> Result:
     wish = todo.wish
-    result = Result(wish.tenant, _STATES[wish.state], message=wish.message, changes=list(todo.changes))
+    result = Result(wish.tenant, REACHED[wish.state], message=wish.reason, changes=list(todo.changes))
     if error is not None:
         result.changes = []
         result.fail("database role", error)

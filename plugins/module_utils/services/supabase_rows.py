@@ -13,9 +13,7 @@ from datetime import datetime, timezone
 
 from ansible_collections.smartercl.smarteros.plugins.module_utils import errors, reconcile
 from ansible_collections.smartercl.smarteros.plugins.module_utils.bulk import (
-    ABSENT,
-    DISABLED,
-    READY,
+    REACHED,
     SUSPENDED,
     Change,
     Result,
@@ -31,11 +29,20 @@ KEYS: t.Mapping[str, tuple[str, ...]] = {
     SERVICES: ("tenant_id", "service"),
 }
 COLUMNS = (
-    "slug", "name", "domain", "custom_domain", "plan", "template", "industry", "owner_name", "owner_email", "owner_phone",
-)  # fmt: skip
+    "slug",
+    "name",
+    "domain",
+    "custom_domain",
+    "plan",
+    "template",
+    "industry",
+    "owner_name",
+    "owner_email",
+    "owner_phone",
+)
 BUCKETS = "tenant-"  # what the names of the tenants' buckets begin with
 BATCH = 500  # rows per request: about 150 kB
-_STATES = {"present": READY, "suspended": SUSPENDED, "deleted": SUSPENDED, "absent": ABSENT, "disabled": DISABLED}
+_STATES = {**REACHED, "deleted": SUSPENDED}
 _STATUS = {"present": "active", "suspended": "suspended", "deleted": "deleted"}
 
 
@@ -90,7 +97,7 @@ def wish_of(item: t.Mapping[str, t.Any]) -> Wish:
         {**row, **status},
         dict(item.get("settings") or {}),
         dict(item.get("services") or {}),
-        item.get("message") or "",
+        item.get("reason") or "",
     )
 
 
@@ -248,7 +255,10 @@ def _plan_status(todo: Todo, row: Row | None) -> None:
     was = {name: _shown(name, row.get(name)) for name in wanted}
     if was != wanted:
         todo.status = wanted
-        todo.changes.append(Change("update", f"tenant row {todo.wish.tenant}", was, wanted))
+        # The moment of a deletion that is new is left out: a prediction cannot know it
+        told = ["status"] if was["status"] != wanted["status"] else ["deleted_at"]
+        before, after = {name: was[name] for name in told}, {name: wanted[name] for name in told}
+        todo.changes.append(Change("update", f"tenant row {todo.wish.tenant}", before, after))
 
 
 def _plan_absent(todo: Todo, seen: Seen) -> None:

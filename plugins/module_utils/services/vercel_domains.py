@@ -12,11 +12,8 @@ from dataclasses import dataclass, field, replace
 
 from ansible_collections.smartercl.smarteros.plugins.module_utils import errors, reconcile
 from ansible_collections.smartercl.smarteros.plugins.module_utils.bulk import (
-    ABSENT,
-    DISABLED,
     FAILED,
-    READY,
-    SUSPENDED,
+    REACHED,
     Change,
     Result,
 )
@@ -92,7 +89,7 @@ def wishes_of(items: t.Iterable[t.Mapping[str, t.Any]]) -> tuple[list[Wish], dic
             late += [each for each in names if each == given.strip().rstrip(".").lower()]
         known = {str(name): str(state) for name, state in (item.get("known") or {}).items()}
         state = item.get("state") or "present"
-        message = item.get("message") or ""
+        message = item.get("reason") or ""
         wishes.append(
             Wish(item["tenant"], tuple(dict.fromkeys(names)), state, known, frozenset(late), message),
         )
@@ -306,7 +303,7 @@ def _remembered(todo: Todo, acted: Done) -> dict[str, str]:
 
 
 def _state(wished: str) -> str:
-    return {"present": READY, "suspended": SUSPENDED, "absent": ABSENT, "disabled": DISABLED}.get(wished, FAILED)
+    return REACHED.get(wished, FAILED)
 
 
 def _what(name: str) -> str:

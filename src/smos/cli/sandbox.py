@@ -165,13 +165,16 @@ def fault(
 def reset(ctx: typer.Context, provider: Provider = None) -> int:
     """Empty all providers, or one, and seed them again."""
     from smos.sandbox import server
+    from smos.sandbox.outbox import PROVIDERS
 
-    return _told(
-        ctx.obj,
-        "reset",
-        lambda state: {"reset": server.reset(state, provider)},
-        lambda result: print(f"emptied: {', '.join(result['reset'])}"),
-    )
+    def empty(state: Path) -> dict[str, Any]:
+        names = server.reset(state, provider)
+        if set(names) & set(PROVIDERS):
+            # Our own journal of what was sent, or nobody would be written to a second time
+            (state.parent / "outbox" / "sandbox.jsonl").unlink(missing_ok=True)
+        return {"reset": names}
+
+    return _told(ctx.obj, "reset", empty, lambda result: print(f"emptied: {', '.join(result['reset'])}"))
 
 
 def _status(found: dict[str, Any] | None) -> dict[str, Any]:

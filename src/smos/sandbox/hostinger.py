@@ -20,9 +20,7 @@ FAILS = "fails.example.com"
 VPS = "/api/vps/v1"
 MACHINE = VPS + "/virtual-machines/{machine:int}"
 FIREWALL = VPS + "/firewall/{firewall:int}"
-PROTOCOLS = (
-    "TCP", "UDP", "ICMP", "GRE", "any", "ESP", "AH", "ICMPv6", "SSH", "HTTP", "HTTPS", "MySQL", "PostgreSQL"
-)  # fmt: skip
+PROTOCOLS = ("TCP", "UDP", "ICMP", "GRE", "any", "ESP", "AH", "ICMPv6", "SSH", "HTTP", "HTTPS", "MySQL", "PostgreSQL")
 
 SCHEMA = (
     """

@@ -58,6 +58,8 @@ def fault_reply(status: int, message: str) -> Reply:
     """Faults, the rate limit and unknown paths in Graph's envelope."""
     known = {
         400: (100, "Invalid parameter"),
+        401: (190, "Error validating access token: The session has been invalidated."),
+        403: (10, "Application does not have permission for this action"),
         404: (2500, "Unknown path components"),
         405: (100, "Unsupported request method"),
         429: (130429, "Cloud API message throughput has been reached."),

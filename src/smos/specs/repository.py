@@ -41,7 +41,13 @@ class IndexFiles(Strict):
     services: RelativePath
     infra: InfraFiles
     tenants: TenantFiles
-    workflows: RelativePath = Field(description="Folder of the workflow templates.")
+    workflows: Literal["workflows"] = Field(description="Workflow templates; a fixed place, as all folders here.")
+    database: Literal["database"] = Field(
+        "database", description="Migrations of Supabase, in the order of their names."
+    )
+    bots: Literal["bots"] = Field("bots", description="Bot templates, one folder each.")
+    dashboards: Literal["dashboards"] = Field("dashboards", description="Dashboards that every tenant gets.")
+    messages: Literal["messages"] = Field("messages", description="Messages to people, one file per occasion.")
 
 
 class Index(Strict):

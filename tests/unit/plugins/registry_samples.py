@@ -12,7 +12,18 @@ from ansible_collections.smartercl.smarteros.plugins.module_utils.rut import che
 
 SPECS = Path(__file__).resolve().parents[3] / "specs"
 PLANS = ("starter", "free", "professional", "enterprise")
-SERVICES = ("odoo", "chatwoot", "n8n", "cloudflare")
+SERVICES = (
+    "supabase",
+    "metabase",
+    "odoo",
+    "chatwoot",
+    "botpress",
+    "vercel",
+    "n8n",
+    "cloudflare",
+    "shopify",
+    "whatsapp",
+)
 NOW = "2026-11-22T15:26:43Z"
 RUN = "20261122-152643-ab12"
 

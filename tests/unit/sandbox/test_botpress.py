@@ -155,7 +155,12 @@ def test_an_export_can_be_imported_under_another_id(api: Driver) -> None:
 def test_the_settings_form_takes_its_own_fields_only(api: Driver) -> None:
     sent(api, archive())
     path = "/api/v1/studio/acme/config"
-    bodies: tuple[dict[str, Any], ...] = ({"converse": {}}, {"name": "x" * 51}, {"defaultLanguage": "es_CL"}, {"disabled": "yes"})
+    bodies: tuple[dict[str, Any], ...] = (
+        {"converse": {}},
+        {"name": "x" * 51},
+        {"defaultLanguage": "es_CL"},
+        {"disabled": "yes"},
+    )
     for body in bodies:
         assert api.send("POST", path, body).status == 400
     assert refused(api.send("POST", path, {"languages": ["es", "en"]}))[1].endswith("on community edition.")

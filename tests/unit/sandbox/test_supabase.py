@@ -187,8 +187,13 @@ def test_filters_choose_rows(api: Driver, filters: dict[str, str], found: int) -
 
 @pytest.mark.parametrize(
     ("query", "code"),
-    [({"slug": "acme"}, "PGRST100"), ({"colour": "eq.red"}, "42703"), ({"select": "colour"}, "42703"), ({"limit": "x"}, "22P02")],
-)  # fmt: skip
+    [
+        ({"slug": "acme"}, "PGRST100"),
+        ({"colour": "eq.red"}, "42703"),
+        ({"select": "colour"}, "42703"),
+        ({"limit": "x"}, "22P02"),
+    ],
+)
 def test_a_query_that_makes_no_sense_is_refused(api: Driver, query: dict[str, str], code: str) -> None:
     reply = asked(api, "GET", "/rest/v1/tenants", **query)
     assert (reply.status, reply.body["code"]) == (400, code)

@@ -7,6 +7,19 @@ from pathlib import Path
 from typing import Any
 
 SPECS = Path(__file__).resolve().parents[3] / "specs"
+SERVICES = (
+    "supabase",
+    "metabase",
+    "odoo",
+    "chatwoot",
+    "botpress",
+    "vercel",
+    "n8n",
+    "cloudflare",
+    "shopify",
+    "whatsapp",
+)
+"""What a tenant gets, in the order in which it gets it."""
 
 
 def tenant(**changes: Any) -> dict[str, Any]:

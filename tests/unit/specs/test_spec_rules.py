@@ -8,7 +8,7 @@ import pytest
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils.rules import judge_specs
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils.specs import SpecError, Specs, load
 from unit.specs.conftest import Edit
-from unit.specs.samples import SPECS
+from unit.specs.samples import SERVICES, SPECS
 
 CATALOGUE = "services/registry.yml"
 REGISTRY = "tenants/registry.yml"
@@ -18,8 +18,7 @@ ROWS = [
     ("an unknown key", "index.yml", "format: 1", "fromat: 1", "fromat", "fromat", "Only keys"),
     ("a path that leaves the folder", "index.yml", "smos-version.yml", "../smos-version.yml", "../smos", "files.versions", "relative"),
     ("a named file that is not there", "index.yml", "infra/dns.yml", "infra/none.yml", "", "", "must exist"),
-    ("a named folder that is not there", "index.yml", "workflows: workflows", "workflows: none", "workflows: none",
-     "files.workflows", "folder exists"),
+    ("a folder in another place", "index.yml", "workflows: workflows", "workflows: flows", "workflows: flows", "files.workflows", "One of"),
     ("a key given twice", CATALOGUE, "    kind: saas\n", "    kind: saas\n    kind: saas\n", "", "kind", "once"),
     ("a dependency that is no service", CATALOGUE, "depends_on: [postgresql, redis]", "depends_on: [postgresql, rediz]",
      "rediz", "services.n8n.depends_on[1]", "exists"),
@@ -37,7 +36,8 @@ ROWS = [
      "services.portainer.host", "one service"),
     ("a host name that a tenant could take", CATALOGUE, "    host: portainer", "    host: harbour", "host: harbour",
      "services.portainer.host", "reserved"),
-    ("entries without a role", CATALOGUE, "    role: n8n\n", "", "entries: [tenant]", "services.n8n.entries", "role"),
+    ("entries without a role", CATALOGUE, "    role: n8n\n", "", "    entries: [tenant]\n    provisioning: 50", "services.n8n.entries",
+     "role"),
     ("no place in the order of provisioning", CATALOGUE, "    provisioning: 50\n", "", "  n8n:", "services.n8n", "place"),
     ("a deployment of what is not there", CATALOGUE, "order: [postgresql", "order: [mysql, postgresql", "mysql",
      "deployment.order[0]", "exists"),
@@ -146,13 +146,24 @@ def test_tenants_are_judged_with_the_rest(root: Path) -> None:
 
 
 def test_services_of_tenants_come_in_provisioning_order(specs: Specs) -> None:
-    assert [service["id"] for service in specs.tenant_services()] == ["odoo", "chatwoot", "n8n", "cloudflare"]
-    assert specs.tenant_services()[0]["connection"] == ["odoo_url", "odoo_database", "odoo_login", "odoo_secret"]
+    found = {service["id"]: service for service in specs.tenant_services()}
+    assert list(found) == list(SERVICES)
+    assert found["odoo"]["connection"] == ["odoo_url", "odoo_database", "odoo_login", "odoo_secret"]
+    needed = {name for name, service in found.items() if not service.get("optional")}
+    assert needed == {"odoo", "chatwoot", "n8n", "cloudflare"}
 
 
 def test_services_with_the_same_place_work_at_the_same_time(specs: Specs) -> None:
     assert specs.waves(["cloudflare", "n8n", "odoo", "chatwoot"]) == [["odoo", "chatwoot"], ["n8n"], ["cloudflare"]]
     assert specs.waves([]) == []
+    waves = specs.waves(reversed(SERVICES))
+    assert [set(wave) for wave in waves] == [
+        {"supabase"},
+        {"metabase", "odoo", "chatwoot", "botpress", "vercel"},
+        {"n8n"},
+        {"cloudflare", "shopify"},
+        {"whatsapp"},
+    ]
 
 
 def test_environments_have_their_policy(specs: Specs) -> None:

@@ -12,7 +12,7 @@ from ansible_collections.smartercl.smarteros.plugins.module_utils.rut import che
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils.rules import judge_registry, judge_tenant
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils.specs import SpecError, Specs
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils.tenant import desired, lives_in, merged
-from unit.specs.samples import tenant
+from unit.specs.samples import SERVICES, tenant
 
 NOW = datetime(2026, 11, 22, 15, 26, 43, tzinfo=UTC)
 REQUEST = {"rut": "12.345.678-5", "name": "Acme Corp", "domain": "acme.smarterbot.cl"}
@@ -28,8 +28,10 @@ class TestMerged:
         assert found["locale"] == {
             "timezone": "America/Santiago", "currency": "CLP", "language": "es", "country": "CL"
         }  # a table, easier to compare in rows  # fmt: skip
-        assert found["services"] == {name: {"enabled": True} for name in ("odoo", "chatwoot", "n8n", "cloudflare")}
-        assert list(found["services"]) == ["odoo", "chatwoot", "n8n", "cloudflare"]
+        assert found["services"] == {name: {"enabled": True} for name in SERVICES}
+        assert list(found["services"]) == list(SERVICES)
+        assert (found["shopify"], found["whatsapp"]) == ({}, {})
+        assert (found["wish"], found["wish_since"]) == ("active", "")
         assert (found["phase"], found["status"]) == ("pending", {})
         assert (found["template"], found["region"], found["environment"]) == ("default", "main", "sandbox")
 
@@ -114,13 +116,16 @@ class TestDesired:
         wishes = {
             "plan": "enterprise",
             "email": "Ana@EXAMPLE.com",
+            "phone": "+56 9 1234-5678",
+            "shopify_store": "Acme-CL.MyShopify.com.",
             "custom_domain": "Tienda-Ñandú.cl.",
             "template": "services",
             "without": ["n8n", "chatwoot"],
         }
         spec = desired(REQUEST | wishes, specs, "production", "2026-11-22T15:26:43Z")["spec"]
         assert spec["plan"] == "enterprise"
-        assert spec["owner"] == {"email": "Ana@example.com"}
+        assert spec["owner"] == {"email": "Ana@example.com", "phone": "+56912345678"}
+        assert spec["shopify"] == {"store": "acme-cl.myshopify.com"}
         assert spec["custom_domain"] == "xn--tienda-and-z9a5i.cl"
         assert spec["template"] == "services"
         assert spec["services"] == {"n8n": {"enabled": False}, "chatwoot": {"enabled": False}}
@@ -159,8 +164,14 @@ class TestDesired:
             ({"plan": "gold"}, "plan", "Known"),
             ({"template": "bakery"}, "template", "Known"),
             ({"email": "nobody"}, "email", "e-mail"),
+            ({"phone": "+56 9 CALL ME"}, "phone", "+56912345678"),
+            ({"phone": "912345678"}, "phone", "+56912345678"),
+            ({"shopify_store": "https://acme.myshopify.com"}, "shopify_store", "myshopify.com"),
+            ({"shopify_store": "acme.myshopify.com/admin"}, "shopify_store", "myshopify.com"),
+            ({"shopify_store": "acme.example.com"}, "shopify_store", "myshopify.com"),
+            ({"shopify_store": 7}, "shopify_store", "text"),
             ({"custom_domain": "x.smarterbot.cl"}, "custom_domain", "outside"),
-            ({"without": ["sap"]}, "without", "Known: chatwoot, cloudflare, n8n, odoo"),
+            ({"without": ["sap"]}, "without", f"Known: {', '.join(sorted(SERVICES))}."),
             ({"without": "n8n"}, "without", "list"),
         ],
     )

@@ -23,7 +23,16 @@ FULL: dict[str, Any] = {
     "template": "ecommerce",
     "industry": "shoes",
     "region": "main",
-    "owner": {"name": "Ana Pérez", "email": "ana@example.com"},
+    "owner": {"name": "Ana Pérez", "email": "ana@example.com", "phone": "+56912345678"},
+    "shopify": {"store": "acme-cl.myshopify.com"},
+    "whatsapp": {
+        "phone_number": "+56987654321",
+        "phone_number_id": "100000000000002",
+        "business_account_id": "100000000000001",
+    },
+    "lifecycle": {
+        "staging": {"state": "suspended", "since": "2026-11-22T15:26:43Z", "reason": "Invoice 1234 is open."}
+    },
     "services": {"n8n": {"enabled": False}},
     "features": {"analytics": True},
     "limits": {"users": None, "bots": 3},
@@ -91,6 +100,35 @@ ROWS: list[tuple[str, dict[str, Any], str, str]] = [
     ("an unknown environment", {"environments": ["lab"]}, "spec.environments[0]", "environment that exists"),
     ("an environment named twice", {"environments": ["sandbox", "sandbox"]}, "spec.environments", ""),
     ("an e-mail address without a host", {"owner": {"email": "ana@"}}, "spec.owner.email", "e-mail address"),
+    ("a telephone number with letters", {"owner": {"phone": "+56CALLME"}}, "spec.owner.phone", "+56912345678"),
+    ("a telephone number without country", {"owner": {"phone": "912345678"}}, "spec.owner.phone", "+56912345678"),
+    (
+        "a store as an address",
+        {"shopify": {"store": "https://acme.myshopify.com"}},
+        "spec.shopify.store",
+        "myshopify.com",
+    ),
+    ("a store with a path", {"shopify": {"store": "acme.myshopify.com/admin"}}, "spec.shopify.store", "myshopify.com"),
+    ("a store elsewhere", {"shopify": {"store": "acme.example.com"}}, "spec.shopify.store", "myshopify.com"),
+    (
+        "a token beside the store",
+        {"shopify": {"store": "a-b.myshopify.com", "token": "x"}},
+        "spec.shopify.token",
+        "Only keys",
+    ),
+    (
+        "half a number of WhatsApp",
+        {"whatsapp": {"phone_number": "+56987654321"}},
+        "spec.whatsapp.phone_number_id",
+        "needed",
+    ),
+    ("an unknown wish", {"lifecycle": {"sandbox": {"state": "asleep"}}}, "spec.lifecycle.sandbox.state", "suspended"),
+    (
+        "a life in an unknown environment",
+        {"lifecycle": {"lab": {"state": "deleted", "since": "2026-11-22T15:26:43Z"}}},
+        "spec.lifecycle.lab",
+        "environment",
+    ),
     ("a limit below zero", {"limits": {"users": -1}}, "spec.limits.users", ""),
     ("a limit of unlimited in words", {"limits": {"users": "unlimited"}}, "spec.limits.users", "whole number"),
     ("a moment without time", {"created_at": "2026-11-22"}, "spec.created_at", "UTC"),
@@ -240,12 +278,14 @@ class TestRegistry:
         [
             ({"slug": "acme", "domain": "acme.smarterbot.cl"}, ["spec.slug", "spec.domain"]),
             ({"custom_domain": "shop.example.com"}, ["spec.custom_domain"]),
+            ({"shopify": FULL["shopify"]}, ["spec.shopify.store"]),
+            ({"whatsapp": {**FULL["whatsapp"], "phone_number": "+56911111111"}}, ["spec.whatsapp.phone_number_id"]),
         ],
     )
     def test_what_two_share_is_told_of_the_younger(
         self, specs: Specs, changes: dict[str, Any], keys: list[str]
     ) -> None:
-        older = tenant(created_at="2026-01-01T00:00:00Z", custom_domain="shop.example.com")
+        older = tenant(**FULL | {"created_at": "2026-01-01T00:00:00Z"})
         younger = tenant(
             **{
                 "rut": "76086428-5",

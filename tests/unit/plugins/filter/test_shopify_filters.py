@@ -66,7 +66,7 @@ def test_a_tenant_that_never_had_the_service_is_left_out() -> None:
 
 
 def test_a_tenant_without_a_store_is_told_how_to_get_one() -> None:
-    assert "shopify.store" in shopify.webhooks([tenant(shopify={})])[0]["message"]
+    assert "shopify.store" in shopify.webhooks([tenant(shopify={})])[0]["reason"]
 
 
 def test_the_default_store_is_for_tenants_without_one() -> None:

@@ -195,7 +195,7 @@ def test_bots_made_by_hand_count_when_they_bear_the_mark(wire: Wire) -> None:
 
 
 def test_a_tenant_without_the_service_is_disabled_without_a_request(wire: Wire) -> None:
-    row = one(run(wire, item(state="disabled", message="no bot wished")))
+    row = one(run(wire, item(state="disabled", reason="no bot wished")))
     assert (row["state"], row["message"], wire.sent) == ("disabled", "no bot wished", [])
 
 

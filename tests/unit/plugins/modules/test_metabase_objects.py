@@ -147,7 +147,7 @@ def test_a_tenant_that_was_never_there_is_absent_when_suspended(wire: Wire) -> N
 
 
 def test_a_disabled_tenant_costs_no_request(wire: Wire) -> None:
-    answer = run(wire, {**ACME, "state": "disabled", "message": "not bought"})
+    answer = run(wire, {**ACME, "state": "disabled", "reason": "not bought"})
     assert (answer["requests"], answer["results"][0]["state"]) == (0, "disabled")
     assert answer["results"][0]["message"] == "not bought"
 

@@ -29,7 +29,13 @@ def rut(n: int) -> str:
 
 
 def item(n: int, **more: Any) -> dict[str, Any]:
-    return {"tenant": rut(n), "slug": f"shop{n}", "templates": TEMPLATES, "values": {"timezone": "America/Santiago"}, **more}
+    return {
+        "tenant": rut(n),
+        "slug": f"shop{n}",
+        "templates": TEMPLATES,
+        "values": {"timezone": "America/Santiago"},
+        **more,
+    }
 
 
 def run(wire: Wire, *items: dict[str, Any], check: bool = False, **more: Any) -> dict[str, Any]:

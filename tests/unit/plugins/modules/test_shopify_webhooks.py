@@ -132,7 +132,7 @@ def test_a_suspended_tenant_has_no_deliveries_until_it_is_resumed(stores: Stores
 
 
 def test_a_tenant_without_a_store_is_disabled_without_a_request(stores: Stores) -> None:
-    answer = run({"tenant": rut(1), "state": "disabled", "message": "no store"}, {"tenant": rut(2), "state": "absent"})
+    answer = run({"tenant": rut(1), "state": "disabled", "reason": "no store"}, {"tenant": rut(2), "state": "absent"})
     assert [(row["state"], row["message"]) for row in answer["results"]] == [("disabled", "no store"), ("absent", "")]
     assert (answer["changed"], stores.sent) == (False, [])
 
@@ -154,7 +154,7 @@ def test_a_store_that_the_tenant_leaves_is_left_clean(stores: Stores) -> None:
     assert told(foretold) == told(done)
     assert (stores.webhooks(host(1)), set(stores.webhooks(host(9)))) == ({}, set(TOPICS))
     assert run(moved)["changed"] is False
-    gone = run({"tenant": rut(1), "state": "disabled", "message": "no store", "former": host(9)})["results"][0]
+    gone = run({"tenant": rut(1), "state": "disabled", "reason": "no store", "former": host(9)})["results"][0]
     assert (gone["state"], len(gone["changes"]), stores.webhooks(host(9))) == ("disabled", len(TOPICS), {})
 
 

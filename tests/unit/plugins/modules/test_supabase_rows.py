@@ -36,7 +36,7 @@ SITUATIONS = {
     "services": [item(3, services={"odoo": "disabled"})],
     "suspended": [item(3, state="suspended"), item(4, state="deleted", deleted_at="2026-11-22T10:00:00-03:00")],
     "absent": [{"tenant": rut(3), "state": "absent"}, {"tenant": rut(9), "state": "absent"}],
-    "disabled": [{"tenant": rut(3), "state": "disabled", "message": "no store"}],
+    "disabled": [{"tenant": rut(3), "state": "disabled", "reason": "no store"}],
 }
 
 
@@ -50,8 +50,10 @@ def test_check_mode_foretells_the_run_and_a_second_run_changes_nothing(
     assert [world.table(name) for name in ("tenants", "tenant_settings", "tenant_services")] == before
     done = world.rows(*items)
     assert (foretold["changed"], foretold["diff"], foretold["results"]) == (
-        done["changed"], done["diff"], done["results"],
-    )  # fmt: skip
+        done["changed"],
+        done["diff"],
+        done["results"],
+    )
     again = world.rows(*items)
     assert (again["changed"], again["diff"]) == (False, {"before": {}, "after": {}})
 
@@ -192,7 +194,7 @@ def test_absent_takes_rows_and_files_of_that_tenant_only_and_leaves_its_events_n
 
 def test_a_disabled_tenant_costs_no_request(world: World) -> None:
     world.wire.sent.clear()
-    answer = world.rows({"tenant": rut(1), "state": "disabled", "message": "why"})
+    answer = world.rows({"tenant": rut(1), "state": "disabled", "reason": "why"})
     assert (states(answer), answer["results"][0]["message"], world.wire.sent) == ({rut(1): "disabled"}, "why", [])
 
 

@@ -59,7 +59,7 @@ def situation(wire: Wire) -> tuple[dict[str, Any], ...]:
         item(3, known={"t3.smarterbot.cl": "ok", "old.example.com": "ok"}),
         item(4, "t4.smarterbot.cl", "taken.example.com"),
         item(5, state="absent", known={"t5.smarterbot.cl": "ok"}),
-        item(6, state="disabled", message="no shop"),
+        item(6, state="disabled", reason="no shop"),
     )
 
 

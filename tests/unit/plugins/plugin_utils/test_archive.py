@@ -85,3 +85,12 @@ def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(archive.ArchiveError, match="cannot be written"):
         archive.write(tmp_path / "file" / "acme.tar.gz", {}, FILES)
+
+
+def test_what_a_run_that_died_left_of_an_archive_goes_with_the_next_one(tmp_path: Path) -> None:
+    about = {"tenant": "12345678-5", "environment": "sandbox"}
+    (tmp_path / ".sandbox.12345678-5.part").write_bytes(b"half of it")
+    (tmp_path / ".staging.12345678-5.part").write_bytes(b"another run is at it")
+    archive.write(tmp_path / "acme.tar.gz", about, FILES)
+    assert {path.name for path in tmp_path.iterdir()} == {"acme.tar.gz", ".staging.12345678-5.part"}
+    assert (tmp_path / "acme.tar.gz").stat().st_mode & 0o777 == 0o600

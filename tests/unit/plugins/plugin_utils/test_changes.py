@@ -12,8 +12,12 @@ from ansible_collections.smartercl.smarteros.plugins.plugin_utils import changes
 NOW = "2026-11-22T15:26:43Z"
 LONG_AGO = "2026-09-01T00:00:00Z"
 SPEC: dict[str, Any] = {
-    "rut": "12345678-5", "name": "Acme Corp", "slug": "acme", "plan": "starter", "owner": {"email": "ana@example.com"}
-}  # fmt: skip
+    "rut": "12345678-5",
+    "name": "Acme Corp",
+    "slug": "acme",
+    "plan": "starter",
+    "owner": {"email": "ana@example.com"},
+}
 
 
 def stepped(
@@ -64,9 +68,16 @@ def test_a_step_back_leaves_no_trace(job: str, state: str) -> None:
 
 @pytest.mark.parametrize(
     ("job", "state"),
-    [("update", "deleted"), ("suspend", "deleted"), ("resume", "deleted"), ("resume", "purged"), ("restore", "purged"),
-     ("restore", "suspended"), ("delete", "purged")],
-)  # fmt: skip
+    [
+        ("update", "deleted"),
+        ("suspend", "deleted"),
+        ("resume", "deleted"),
+        ("resume", "purged"),
+        ("restore", "purged"),
+        ("restore", "suspended"),
+        ("delete", "purged"),
+    ],
+)
 def test_a_step_that_cannot_be_taken_says_what_can(job: str, state: str) -> None:
     with pytest.raises(changes.NotPossible) as refused:
         stepped(of_state(state), job)
@@ -80,9 +91,13 @@ def test_a_tenant_comes_back_only_within_the_days_of_the_registry() -> None:
 
 @pytest.mark.parametrize(
     ("state", "since", "due"),
-    [("deleted", "2026-08-24T15:26:42Z", True), ("deleted", "2026-08-24T15:26:44Z", False), ("suspended", LONG_AGO, False),
-     ("purged", NOW, True)],
-)  # fmt: skip
+    [
+        ("deleted", "2026-08-24T15:26:42Z", True),
+        ("deleted", "2026-08-24T15:26:44Z", False),
+        ("suspended", LONG_AGO, False),
+        ("purged", NOW, True),
+    ],
+)
 def test_data_are_due_to_go_after_ninety_days(state: str, since: str, due: bool) -> None:
     assert changes.is_due(of_state(state, since), "production", NOW, 90) is due
     assert changes.is_due(of_state(state, since), "staging", NOW, 90) is False
