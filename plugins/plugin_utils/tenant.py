@@ -182,7 +182,8 @@ def cleaned(key: str, text: str) -> str:
     if key == "email":
         return _mailbox(text)
     if key == "phone":
-        return "".join(char for char in text if char not in " ()-.")
+        plain = "".join(char for char in text if char not in " ()-.")
+        return plain if plain.removeprefix("+").isdigit() else text  # the rules refuse it, and show it as it was typed
     if key in ("name", "owner_name"):
         return unicodedata.normalize("NFC", text).strip(" ")
     return text

@@ -36,7 +36,7 @@ LIFE: dict[str, dict[str, str]] = {
     "purged": {"import": "active"},
 }
 # About how many requests and writes a job takes of one tenant
-REQUESTS, WRITES = 90, {"purge": 27, "import": 45}
+REQUESTS, WRITES = 90, {"purge": 27, "import": 45, "update": 6}
 
 
 def _seeded() -> random.Random:
@@ -143,12 +143,16 @@ def _archives(smos: Instance) -> list[Path]:
     return sorted((smos.state / "exports" / "sandbox").glob("*.tar.gz"))
 
 
-def _only_whole_archives(smos: Instance) -> None:
+def _exported(smos: Instance) -> set[str]:
+    """The names of all that lies where the archives are."""
     folder = smos.state / "exports" / "sandbox"
-    if folder.exists():
-        assert {path.name for path in folder.iterdir()} == {path.name for path in _archives(smos)}
-        for path in _archives(smos):
-            archive.read(path)
+    return {path.name for path in folder.iterdir()} if folder.exists() else set()
+
+
+def _only_whole_archives(smos: Instance) -> None:
+    assert _exported(smos) == {path.name for path in _archives(smos)}
+    for path in _archives(smos):
+        archive.read(path)
 
 
 def _give_contacts(smos: Instance, tenant: Shop) -> None:
@@ -166,14 +170,18 @@ def _contacts(smos: Instance, tenant: Shop) -> Counter[str]:
 def _killed_somewhere(
     smos: Instance, words: tuple[str, ...], victim: str, job: str, whole: float, chance: random.Random
 ) -> str:
-    kind = chance.choice(("time", "request", "write", "register"))
+    keeps = ("archive",) if job in ("delete", "purge") else ()
+    kind = chance.choice(("time", "request", "write", "registry", *keeps))
     if kind == "time":
         return _killed_after(smos, words, victim, chance.uniform(0.1, 0.9) * whole)
     if kind == "request":
         at = chance.randint(1, REQUESTS)
         return _killed_at(smos, words, victim, f"request {at}", lambda since: smos.seen() - since >= at)
     if kind == "write":
-        return _killed_at_write(smos, words, victim, chance.randint(1, WRITES.get(job, 12)))
+        return _killed_at_write(smos, words, victim, chance.randint(1, WRITES.get(job, 10)))
+    if kind == "archive":
+        known = _exported(smos)
+        return _killed_at(smos, words, victim, "the first byte of the archive", lambda _since: _exported(smos) != known)
     before = smos.registered()
     return _killed_at(smos, words, victim, "the first word in the registry", lambda _since: smos.registered() != before)
 

@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from support import providers, strict
-from support.instance import ACME, ZONE, Done, Instance, Shop, shop
+from support.instance import ACME, SERVICES, ZONE, Done, Instance, Shop, instance, shop
 
 OTHER = shop(1)
+STORE = f"{ACME.slug}-cl.myshopify.com"
 TOO_LONG = "x" * 65
 # What no text may hold: a name for the test, the text, and a word of the rule
 NASTY = (
@@ -28,7 +29,33 @@ NASTY = (
     ("escape", "\x1b[31mred", "control character"),
     ("path", "../../etc/passwd", "folder"),
 )
-FIELDS = ("rut", "name", "domain", "plan", "email", "custom_domain", "template", "without")
+FIELDS = (
+    "rut",
+    "name",
+    "domain",
+    "plan",
+    "email",
+    "phone",
+    "custom_domain",
+    "shopify_store",
+    "template",
+    "without",
+)
+WRONG = "a-token-that-nobody-knows"
+# What a request to each provider bears; Shopify's stands for the secret of the house's app
+TOKENS = {
+    "supabase": ("supabase_secret_key", "supabase_access_token"),
+    "metabase": ("metabase_api_key",),
+    "odoo": ("odoo_secret",),
+    "chatwoot": ("chatwoot_platform_token",),
+    "botpress": ("botpress_password",),
+    "vercel": ("vercel_token",),
+    "n8n": ("n8n_api_key",),
+    "cloudflare": ("cloudflare_token",),
+    "shopify": ("shopify_client_secret",),
+    "whatsapp": ("whatsapp_token",),
+}
+NEEDED = ("odoo", "chatwoot", "n8n", "cloudflare")  # no tenant can do without them
 
 
 @contextmanager
@@ -54,7 +81,7 @@ def refused(done: Done, code: int, *words: str) -> None:
 @pytest.fixture(scope="module")
 def smos(shared_smos: Instance) -> Instance:
     """An instance that has the tenant acme."""
-    done = shared_smos.create(ACME)
+    done = shared_smos.create(ACME, "--shopify-store", STORE)
     assert done.code == 0, done
     return shared_smos
 
@@ -135,6 +162,13 @@ def test_plain_ansible_evaluates_no_value_either(smos: Instance, tmp_path: Path,
         ({"template": "golden"}, 2, ("argument: template", "default")),
         ({"without": "telegraph"}, 2, ("argument: without", "chatwoot")),
         ({"email": "nobody"}, 2, ("argument: email",)),
+        ({"phone": "+56 9 CALL ME"}, 2, ("argument: phone", "+56912345678")),
+        ({"phone": "+569123456789012345"}, 2, ("argument: phone", "+56912345678")),
+        ({"phone": "912345678"}, 2, ("argument: phone", "+56912345678")),
+        ({"shopify_store": "https://acme.myshopify.com"}, 2, ("argument: shopify_store", "myshopify.com")),
+        ({"shopify_store": "acme.myshopify.com/admin"}, 2, ("argument: shopify_store", "myshopify.com")),
+        ({"shopify_store": "shop.example.com"}, 2, ("argument: shopify_store", "myshopify.com")),
+        ({"shopify_store": STORE}, 2, ("argument: shopify_store", STORE, "belongs to", ACME.rut)),
         ({"custom_domain": f"shop.{ZONE}"}, 2, ("argument: custom_domain", "outside the zone")),
     ],
 )
@@ -152,6 +186,8 @@ def test_a_registered_tenant_is_not_changed_by_a_request_that_says_something_els
         ((ACME.rut, ACME.name, OTHER.domain), "spec.slug"),
         ((*ACME.words, "--plan", "enterprise"), "spec.plan"),
         ((*ACME.words, "--email", "other@example.com"), "spec.owner"),
+        ((*ACME.words, "--phone", "+56912345678"), "spec.owner"),
+        ((*ACME.words, "--shopify-store", "other.myshopify.com"), "spec.shopify"),
     ):
         with untouched(smos):
             done = smos.run("create", "tenant", *words, "--json")
@@ -186,34 +222,107 @@ def test_an_unknown_environment_or_folder_of_specs_is_refused(smos: Instance, tm
         refused(done, 2)
 
 
-@pytest.mark.parametrize("provider", ["odoo", "chatwoot", "n8n", "cloudflare"])
-def test_an_unreachable_provider_stops_the_run_before_anything_is_written(smos: Instance, provider: str) -> None:
+def closed_addresses(*services: str) -> Iterator[dict[str, str]]:
+    """Variables that lead to an address of this machine where nobody listens."""
     with socket.socket() as closed:  # bound, but not listening
         closed.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{closed.getsockname()[1]}"
-        with untouched(smos):
-            done = smos.create(OTHER, "-e", json.dumps({f"{provider}_url": address}))
-    refused(done, 3, provider, address)
-    assert done.document["errors"][0]["next"]
+        more = {"supabase_management_url": address} if "supabase" in services else {}
+        yield {f"{name}_url": f"{address}/{{shop}}" if name == "shopify" else address for name in services} | more
+
+
+def told_of(done: Done) -> list[str]:
+    """The providers that the errors are about."""
+    return [error["what"] for error in done.document["errors"]]
 
 
 @pytest.mark.parametrize(
-    ("variable", "provider"),
+    "services", [SERVICES, ("odoo",), ("supabase",)], ids=["all", "a needed one", "an optional one"]
+)
+def test_an_unreachable_provider_stops_the_run_before_anything_is_written(
+    smos: Instance, services: tuple[str, ...]
+) -> None:
+    for addresses in closed_addresses(*services):
+        with untouched(smos):
+            done = smos.create(OTHER, "-e", json.dumps(addresses))
+        refused(done, 3, "unreachable", addresses[f"{services[0]}_url"])
+        assert told_of(done) == list(services)
+        assert all(error["next"] for error in done.document["errors"])
+
+
+@pytest.mark.parametrize(
+    "services", [SERVICES, ("n8n",), ("metabase",)], ids=["all", "a needed one", "an optional one"]
+)
+def test_a_refused_token_stops_the_run_before_anything_is_written(smos: Instance, services: tuple[str, ...]) -> None:
+    assert TOKENS.keys() == set(SERVICES)
+    wrong = {name: WRONG for service in services for name in TOKENS[service]}
+    with untouched(smos):
+        done = smos.create(OTHER, "-e", json.dumps(wrong))
+    refused(done, 3, "invalid")
+    assert told_of(done) == list(services)
+    assert WRONG not in done.out + done.err
+
+
+def test_missing_tokens_are_told_all_at_once_and_nobody_is_asked(smos: Instance) -> None:
+    there, last = strict.options(smos.up()), smos.seen()
+    with untouched(smos):
+        done = smos.create(OTHER, *there)
+    refused(done, 3, "missing", "not set")
+    assert told_of(done) == list(NEEDED), "what is optional is not missed"
+    for one in strict.VARIABLES:
+        if one != "CLOUDFLARE_ZONE":  # has a default
+            with untouched(smos):
+                done = smos.create(OTHER, *there, "--check", **{**strict.variables(), one: ""})
+            refused(done, 3, "not set")
+            assert len(told_of(done)) == 1, done
+    assert smos.requests(since=last) == []
+
+
+@pytest.mark.parametrize(
+    ("service", "lost"),
     [
-        ("cloudflare_token", "cloudflare"),
-        ("odoo_secret", "odoo"),
-        ("chatwoot_platform_token", "chatwoot"),
-        ("n8n_api_key", "n8n"),
+        ("supabase", "SUPABASE_PROJECT"),
+        ("botpress", "BOTPRESS_PASSWORD"),
+        ("vercel", "VERCEL_PROJECT"),
+        ("shopify", "SHOPIFY_CLIENT_SECRET"),
+        ("whatsapp", "WHATSAPP_PHONE_NUMBER_ID"),
     ],
 )
-@pytest.mark.parametrize("value", ["a-token-that-nobody-knows", ""], ids=["wrong", "missing"])
-def test_a_refused_or_missing_token_stops_the_run_before_anything_is_written(
-    smos: Instance, variable: str, provider: str, value: str
-) -> None:
+def test_half_of_what_an_optional_provider_needs_is_a_mistake(smos: Instance, service: str, lost: str) -> None:
     with untouched(smos):
-        done = smos.create(OTHER, "-e", json.dumps({variable: value}))
-    refused(done, 3, provider)
-    assert value == "" or value not in done.out + done.err
+        done = smos.create(OTHER, *strict.options(smos.up()), **{**strict.variables(), lost: ""})
+    refused(done, 3, "not set")
+    assert told_of(done) == [service]
+
+
+def test_a_tenant_does_without_optional_providers_until_they_are_configured(tmp_path: Path) -> None:
+    with instance(tmp_path / "smos") as made:
+        there = strict.options(made.up())
+        create = ("create", "tenant", *ACME.words, "--phone", "+56 9 1234 5678", "--json", *there)
+        made.environment = strict.VARIABLES
+        done = made.run(*create)
+        assert_states(done, dict.fromkeys(strict.OPTIONAL, "disabled"))
+        for name in strict.OPTIONAL:
+            assert "not set: " in done.result["tenant"]["services"][name]["message"]
+        assert {row["provider"] for row in made.requests()} == set(NEEDED)
+
+        made.environment = strict.variables("metabase")
+        done = made.run(*create)
+        assert_states(done, {"metabase": "disabled", "shopify": "disabled"})
+        assert "store" in done.result["tenant"]["services"]["shopify"]["message"]
+
+        made.environment = strict.variables()
+        done = made.run("tenant", "update", ACME.slug, "--shopify-store", STORE, "--json", *there)
+        assert_states(done, {})
+        assert made.run("plan", "--exit-code", *there).code == 0
+
+
+def assert_states(done: Done, other: dict[str, str]) -> None:
+    """The tenant is active and each of its services ready, but for these."""
+    assert done.code == 0, done
+    tenant = done.result["tenant"]
+    assert tenant["phase"] == "active"
+    assert {name: row["state"] for name, row in tenant["services"].items()} == dict.fromkeys(SERVICES, "ready") | other
 
 
 def test_a_broken_file_in_the_registry_blocks_only_its_own_tenant(smos: Instance) -> None:

@@ -11,6 +11,7 @@ import secrets
 import sqlite3
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import parse_qsl
 
 from smos.sandbox.provider import Call, Operation, Provider, Reply
 from smos.sandbox.shopify_graphql import Document, GraphQLError, Selection, cost, execute, parse, prepared, validate
@@ -50,7 +51,7 @@ def authenticate(call: Call, tokens: frozenset[str]) -> Reply | None:
 
 def grant_token(call: Call) -> Reply:
     """The client credentials grant: a token for a day, with the scopes of the app's released version."""
-    scopes = LIMITED_SCOPES if call.body["client_secret"] == LIMITED else FULL_SCOPES
+    scopes = LIMITED_SCOPES if _grant(call)["client_secret"] == LIMITED else FULL_SCOPES
     token = f"shpat_{secrets.token_hex(16)}"
     call.db.execute("DELETE FROM shopify_tokens WHERE expires < ?", (call.now,))
     call.db.execute(
@@ -130,7 +131,7 @@ def _limits(db: sqlite3.Connection) -> bool:
 
 
 def _refuse_grant(call: Call, tokens: frozenset[str]) -> Reply | None:
-    body: Mapping[str, Any] = call.body if isinstance(call.body, dict) else {}
+    body = _grant(call)
     if body.get("grant_type") != "client_credentials":
         return _no_grant("unsupported_grant_type", "the grant type is not supported")
     known = body.get("client_secret") in {*tokens, LIMITED}
@@ -139,6 +140,13 @@ def _refuse_grant(call: Call, tokens: frozenset[str]) -> Reply | None:
     if call.params["shop"].startswith("foreign-"):
         return _no_grant("shop_not_permitted", "client credentials cannot be performed on this shop")
     return None
+
+
+def _grant(call: Call) -> Mapping[str, Any]:
+    """What is asked for: as a form, which is documented, or as JSON, which is taken as well."""
+    if call.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+        return dict(parse_qsl(call.raw.decode("utf-8", "replace")))
+    return call.body if isinstance(call.body, dict) else {}
 
 
 def _no_grant(error: str, words: str) -> Reply:

@@ -168,7 +168,9 @@ def _write(call: Call, variable: str, item: Mapping[str, Any]) -> None:
 
 def _columns(item: Mapping[str, Any]) -> tuple[Any, ...]:
     target = json.dumps(sorted(item["target"], key=TARGETS.index))
-    return item["key"], item["value"], item["type"], target, item.get("gitBranch"), item.get("comment")
+    # What is never told again need not be known
+    value = item["value"] if item["type"] != "sensitive" else ""
+    return item["key"], value, item["type"], target, item.get("gitBranch"), item.get("comment")
 
 
 def _variable(call: Call) -> sqlite3.Row:

@@ -276,23 +276,67 @@ def test_it_serves_a_thousand_simple_requests_a_second(box: server.Sandbox) -> N
 
 
 def test_no_secret_is_in_any_file_of_the_state(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    tokens = {name: f"PLANTED-{name}-token" for name in ("n8n", "odoo", "chatwoot")}
+    tokens = {name: f"PLANTED-{name}-token" for name in server.BASES}
     for name, token in tokens.items():
         monkeypatch.setenv(f"SMOS_SANDBOX_{name.upper()}_TOKEN", token)
     box = server.up(home)
+    logged = []
+    for name, path, body, headers in planted_calls(tokens):
+        base = box.provider_url(name).replace("{shop}", "acme.myshopify.com")
+        requests.post(base + path, json=body, headers=headers, timeout=10)
+        logged.append(name)
+    found = server.requests(home)["requests"]
+    assert [row["provider"] for row in found] == logged
+    assert [(row["provider"], row["operation"]) for row in found if row["status"] >= 300] == [
+        ("chatwoot", "platform.users.create")  # the wrong token
+    ]
+    for written in home.iterdir():
+        assert b"PLANTED" not in written.read_bytes(), written.name
+
+
+def planted_calls(tokens: dict[str, str]) -> list[tuple[str, str, Any, dict[str, str]]]:
+    """Provider, path, body and headers of calls with secrets in all the places where providers want them."""
     user = {"name": "Ana", "login": "ana@example.com", "password": "PLANTED-password"}
     arguments = ["smarteros", 2, tokens["odoo"], "res.users", "create", [user]]
     rpc = {"jsonrpc": "2.0", "params": {"service": "object", "method": "execute_kw", "args": arguments}}
     person = {"name": "Ana", "email": "ana@example.com", "password": "PLANTED-Passw0rd!"}
-    calls: tuple[tuple[str, str, Any, dict[str, str]], ...] = (
+    details = {"host": "db.example.com", "dbname": "postgres", "user": "reader", "password": "PLANTED-reader"}
+    database = {"name": "acme", "engine": "postgres", "details": details}
+    login = {"email": "operator@smarterbot.cl", "password": tokens["botpress"]}
+    variable = {"key": "API_KEY", "value": "PLANTED-variable", "type": "sensitive", "target": ["production"]}
+    app = {
+        "client_id": "sandbox-shopify-client",
+        "client_secret": tokens["shopify"],
+        "grant_type": "client_credentials",
+    }
+    message = {"messaging_product": "whatsapp", "to": "56911111111", "type": "text", "text": {"body": "Hola"}}
+    return [
         ("n8n", f"/api/v1/tags?note={tokens['n8n']}", {"name": "a"}, {"X-N8N-API-KEY": tokens["n8n"]}),
         ("odoo", "/jsonrpc", rpc, {}),
         ("chatwoot", "/platform/api/v1/users", person, {"api_access_token": tokens["chatwoot"]}),
         ("chatwoot", "/platform/api/v1/users", person, {"api_access_token": "PLANTED-wrong"}),
-    )
-    for name, path, body, headers in calls:
-        requests.post(box.provider_url(name) + path, json=body, headers=headers, timeout=10)
-    logged = server.requests(home)["requests"]
-    assert [row["status"] for row in logged] == [201, 200, 200, 401]
-    for written in home.iterdir():
-        assert b"PLANTED" not in written.read_bytes(), written.name
+        ("metabase", "/api/database", database, {"X-API-Key": tokens["metabase"]}),
+        ("botpress", "/api/v2/admin/auth/login/basic/default", login, {}),
+        ("vercel", "/v10/projects/smarteros-app/env?slug=smarteros-sandbox", variable, bearer(tokens["vercel"])),
+        ("shopify", "/admin/oauth/access_token", app, {}),
+        (
+            "shopify",
+            "/admin/api/2026-10/graphql.json",
+            {"query": "{ shop { name } }"},
+            {"X-Shopify-Access-Token": tokens["shopify"]},
+        ),
+        (
+            "supabase",
+            "/v1/projects/sandboxsandboxsandbo/database/query",
+            {"query": "select 1"},
+            bearer(tokens["supabase"]),
+        ),
+        ("whatsapp", "/100000000000002/messages", message, bearer(tokens["whatsapp"])),
+        ("hostinger", "/api/vps/v1/firewall", {"name": "house"}, bearer(tokens["hostinger"])),
+        ("dokploy", "/api/project.create", {"name": "house"}, {"X-API-Key": tokens["dokploy"]}),
+    ]
+
+
+def bearer(token: str) -> dict[str, str]:
+    """The header of a bearer token."""
+    return {"Authorization": f"Bearer {token}"}

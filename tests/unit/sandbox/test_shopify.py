@@ -75,6 +75,12 @@ def test_the_apps_credentials_give_a_token_that_is_good_for_this_store_only(api:
     assert api.send("POST", other, {"query": "{ shop { id } }"}, headers=headers).status == 401
 
 
+def test_a_grant_may_be_asked_for_with_a_form(api: Driver) -> None:
+    form = f"grant_type=client_credentials&client_id={CLIENT_ID}&client_secret={TOKEN}".encode()
+    headers = {"content-type": "application/x-www-form-urlencoded"}
+    assert api.ok("POST", f"/{ACME}{GRANT}", form, headers=headers)["access_token"].startswith("shpat_")
+
+
 @pytest.mark.parametrize(
     ("more", "error"),
     [
