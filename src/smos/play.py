@@ -135,8 +135,20 @@ def run(play: Play, project: Project, settings: Settings, on_event: Callable[[Ev
     elif played.rc != 0 and played.code == exitcodes.DONE:
         played.code = exitcodes.FAILED
         if not played.errors:
-            played.errors.append(_unexplained(played, play))
+            _explain(played, play, project, settings)
     return played
+
+
+def _explain(played: Played, play: Play, project: Project, settings: Settings) -> None:
+    """Find words for a failure that no task told: broken specs leave Ansible without an inventory."""
+    from ansible_collections.smartercl.smarteros.plugins.plugin_utils import rules
+
+    mistakes = rules.judge_specs(project.specs_dir, settings.env, tenants=())
+    if mistakes:
+        played.code = exitcodes.INVALID
+        played.errors.extend(mistake.as_error() for mistake in mistakes)
+    else:
+        played.errors.append(_unexplained(played, play))
 
 
 def _unexplained(played: Played, play: Play) -> dict[str, str]:

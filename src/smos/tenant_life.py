@@ -20,7 +20,8 @@ def change(job: str, identifier: str, wish: Mapping[str, Any], command: str, set
     entry = tenants.found(identifier, project.specs_dir, settings.env)
     variables: dict[str, Any] = {**wish, "tenant_id": identifier}
     if job in TAKES_AWAY:
-        policy = specs.load(project.specs_dir).environments.get(settings.env, {})
+        with tenants.sound_specs():
+            policy = specs.load(project.specs_dir).environments.get(settings.env, {})
         if job == "purge" or policy.get("confirm", True):
             what = f"{TAKES_AWAY[job]} tenant {entry.slug} ({entry.rut}) in {settings.env}"
             confirm.slug(entry.slug, what, settings)

@@ -29,6 +29,8 @@ def results_for(slugs: list[str], settings: Settings) -> dict[str, Any]:
 
 def show(outcome: Outcome) -> None:
     """Print a tenant, or the changes that a check predicts."""
+    if outcome.errors and not outcome.result.get("changes", True):
+        return  # that nothing would change is only known when all went well
     if "changes" in outcome.result:
         show_changes(outcome.result["changes"])
         return
@@ -43,6 +45,8 @@ def show(outcome: Outcome) -> None:
 def show_tenant(tenant: Mapping[str, Any]) -> None:
     """Print one tenant with its services."""
     print(f"{tenant['name']} ({tenant['id']})  {tenant['domain']}  plan {tenant['plan']}  {tenant['phase']}")
+    if tenant.get("reason"):
+        print(f"  {tenant['reason']}")
     for name, service in tenant["services"].items():
         told = "  ".join(text for text in (service["url"], service["message"]) if text)
         print(f"  {name:<12} {service['state']:<10} {told}".rstrip())

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from ansible_collections.smartercl.smarteros.plugins.module_utils import rut
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils import inventory_cache, limits
+from ansible_collections.smartercl.smarteros.plugins.plugin_utils.mistakes import SpecError
 from smos import exitcodes
-from smos.outcome import failure
+from smos.outcome import Failure, failure
+
+
+@contextmanager
+def sound_specs() -> Iterator[None]:
+    """Turn broken specs into a Failure that names every mistake."""
+    try:
+        yield
+    except SpecError as exc:
+        raise Failure(exitcodes.INVALID, *(mistake.as_error() for mistake in exc.mistakes)) from None
 
 
 def shown(merged: Mapping[str, Any]) -> dict[str, Any]:
@@ -22,6 +33,7 @@ def shown(merged: Mapping[str, Any]) -> dict[str, Any]:
         "domain": merged["domain"],
         "plan": merged["plan"],
         "phase": merged["phase"],
+        "reason": merged["status"].get("reason", ""),
         "services": {name: _service(wish, merged, name) for name, wish in merged["services"].items()},
         "limits": merged["limits"],
         "usage": limits.together(seen.get("usage") or {} for seen in (merged["status"].get("services") or {}).values()),
@@ -30,6 +42,8 @@ def shown(merged: Mapping[str, Any]) -> dict[str, Any]:
 
 def listed(specs: Path, env: str) -> list[dict[str, Any]]:
     """The environment's tenants in the form of `tenant list`; a file that no run would touch has the phase `invalid`."""
+    with sound_specs():
+        rows = inventory_cache.list_rows(specs, env)
     return [
         {
             "id": row.id,
@@ -40,7 +54,7 @@ def listed(specs: Path, env: str) -> list[dict[str, Any]]:
             "phase": row.phase if row.valid else "invalid",
             "created_at": row.created_at,
         }
-        for row in inventory_cache.list_rows(specs, env)
+        for row in rows
     ]
 
 
@@ -57,7 +71,8 @@ def found(identifier: str, specs: Path, env: str) -> inventory_cache.Entry:
         ruts = [rut.parse(identifier).canonical]
     except rut.RutError:
         ruts = []
-    entries = inventory_cache.load_ruts(specs, env, ruts) or inventory_cache.load_some(specs, env, [identifier])
+    with sound_specs():
+        entries = inventory_cache.load_ruts(specs, env, ruts) or inventory_cache.load_some(specs, env, [identifier])
     for entry in entries.values():
         if entry.lives_here:
             return entry

@@ -146,3 +146,13 @@ def test_two_hundred_tenants_lead_their_lives(smos: Instance) -> None:
     assert (again.code, again.document["changed"]) == (0, False), str(again)
     assert smos.play("purge_tenant.yml", "-e", slugs).code == 0
     assert smos.run("tenant", "list", "--json").document["result"]["tenants"] == []
+
+
+def test_broken_specs_are_told_by_every_command_and_by_no_traceback(smos: Instance) -> None:
+    registry = smos.specs / "tenants" / "registry.yml"
+    registry.write_text(registry.read_text().replace("\nzone: smarterbot.cl", "\nzone: 5"))
+    for words in (("list",), ("suspend", "acme"), ("delete", "acme"), ("apply",)):
+        run = smos.run("tenant", *words, "--json")
+        assert run.code == 2, str(run)
+        assert "zone" in run.document["errors"][0]["where"], str(run)
+        assert "Traceback" not in run.err
