@@ -6,7 +6,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.smartercl.smarteros.plugins.module_utils import lifecycle
-from ansible_collections.smartercl.smarteros.plugins.plugin_utils import limits, preflight, requested
+from ansible_collections.smartercl.smarteros.plugins.plugin_utils import limits, preflight, requested, tokens
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils.action import (
     INVALID,
     REFUSED,
@@ -37,6 +37,7 @@ class ActionModule(RegistryAction):
                 service["id"],
                 self.connection_of(service["id"], setting, task_vars),
                 optional=_can_be_missed(service, tenants, setting),
+                names=tokens.names_of(service, task_vars),
             )
             for service in setting.specs.tenant_services()
             if any(lifecycle.concerns(each, service["id"]) for each in tenants)

@@ -41,10 +41,13 @@ class Provider:
     optional: bool = False
     """Whether tenants do without it where nothing but its address is configured."""
 
+    names: t.Mapping[str, str] = field(default_factory=dict)
+    """By variable: what a person has to set in the environment, where that has a name of its own."""
+
     @property
-    def missing(self) -> list[str]:
-        """The names of what is not set."""
-        return tokens.lacking(self.connection)
+    def verdict(self) -> verdicts.Verdict | None:
+        """What needs no request to be said: something is missing or cannot be right; None when it has to be asked."""
+        return verdicts.unsent(verdicts.Asked(self.service, self.connection, self.names))
 
     @property
     def is_left_out(self) -> bool:
@@ -67,7 +70,7 @@ def look(providers: t.Sequence[Provider], tenants: t.Sequence[dict[str, t.Any]],
     """Ask every provider at the same time; ``timeout`` in seconds for each answer."""
     fresh = [tenant for tenant in tenants if not tenant["status"].get("services")]
     policy = transport.Policy(connect=min(5.0, timeout), read=timeout, total=2 * timeout, attempts=3)
-    unconfigured = {each.service: _not_set(each) for each in providers if each.is_left_out}
+    unconfigured = {each.service: each.verdict.message for each in providers if each.is_left_out and each.verdict}
     providers = [each for each in providers if not each.is_left_out]
     unsent = _unsent(providers)
     if unsent:
@@ -104,8 +107,7 @@ def _job(
 
 def usage(providers: t.Sequence[Provider], tenants: t.Sequence[dict[str, t.Any]]) -> dict[str, dict[str, int]]:
     """By tenant id: how much of its plan's limits it uses now, as the providers say. Raises ApiError."""
-    usable = [each for each in providers if verdicts.unsent(verdicts.Asked(each.service, each.connection)) is None]
-    clients = {each.service: _client(each, transport.Policy()) for each in usable}
+    clients = {each.service: _client(each, transport.Policy()) for each in providers if each.verdict is None}
     asked = {service: client for service, client in clients.items() if hasattr(client, "usage")}
     jobs = {service: lambda client=client: client.usage(tenants) for service, client in asked.items()}
     found: dict[str, list[t.Mapping[str, int]]] = {}
@@ -121,14 +123,10 @@ def _client(provider: Provider, policy: transport.Policy) -> t.Any:
     return importlib.import_module(f"{CLIENTS}.{provider.service}").connect(provider.connection, policy)
 
 
-def _not_set(provider: Provider) -> str:
-    return f"not set: {', '.join(f'{provider.service}_{name}' for name in provider.missing)}"
-
-
 def _unsent(providers: t.Sequence[Provider]) -> dict[str, dict[str, t.Any]]:
     """By service: the verdicts that need no request. What is missing or cannot be right is told of all at once, before
     anybody is contacted."""
-    found = {each.service: verdicts.unsent(verdicts.Asked(each.service, each.connection)) for each in providers}
+    found = {each.service: each.verdict for each in providers}
     return {service: verdict.as_dict() for service, verdict in found.items() if verdict is not None}
 
 

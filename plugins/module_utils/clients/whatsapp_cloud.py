@@ -19,7 +19,7 @@ MAX_TEXT = 4096  # characters of a text message
 MAX_PARAMETER = 300  # characters that we put into one place of a template; a whole body may have 1,024
 MESSAGING, MANAGEMENT = "whatsapp_business_messaging", "whatsapp_business_management"
 _FIELDS = "display_phone_number,verified_name,quality_rating,code_verification_status,platform_type"
-_PATIENCE = 60.0  # seconds in all that a limit may cost one message
+_PATIENCE = 10.0  # seconds in all for one message: the next run sends what did not get through
 
 # What to do about Meta's error codes, in words for the operator.
 ADVICE: t.Mapping[str, str] = {
