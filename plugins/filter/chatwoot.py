@@ -38,6 +38,7 @@ def _account(tenant: t.Mapping[str, t.Any], state: str) -> dict[str, t.Any]:
         "website_url": f"https://{tenant.get('custom_domain') or tenant['domain']}",
         "account_id": known.get("account_id"),
         "creating_after": known.get("creating_after"),
+        "known_user": known.get("user_id") or 0,
         "users": (tenant.get("limits") or {}).get("users"),
         "agents": known.get("agents"),
         "whatsapp": {key: number[key] for key in _NUMBER} if wants_number else None,

@@ -47,6 +47,7 @@ def users(tenants: Tenants, state: str = "", part: str = "") -> list[dict[str, t
             "lang": _language(tenant["locale"]),
             "tz": tenant["locale"]["timezone"],
             "limit": (tenant.get("limits") or {}).get("users"),
+            "known_user": _known_user(tenant),
             "state": wanted,
         }
         for tenant, wanted in _wanted(tenants, state)
@@ -57,6 +58,12 @@ def users(tenants: Tenants, state: str = "", part: str = "") -> list[dict[str, t
 def _wanted(tenants: Tenants, state: str) -> list[tuple[t.Mapping[str, t.Any], str]]:
     found = [(tenant, state_of(tenant, "odoo", state)) for tenant in tenants]
     return [(tenant, wanted) for tenant, wanted in found if wanted]
+
+
+def _known_user(tenant: t.Mapping[str, t.Any]) -> int:
+    """The id of the user that was last recorded for the tenant; 0 when there is none."""
+    seen = (tenant["status"].get("services") or {}).get("odoo") or {}
+    return int((seen.get("ref") or {}).get("user_id") or 0)
 
 
 def _language(locale: t.Mapping[str, str]) -> str:

@@ -111,6 +111,14 @@ options:
       creating_after:
         description: The highest account id known when an earlier run began to make this account, as the tenant's status has it.
         type: int
+      known_user:
+        description:
+          - The id of the administrator that was last recorded for the tenant, as its status has it; 0 when there is none.
+          - With V(present), when he belongs to the account under another address than O(accounts[].admin), he is the former
+            owner. He is taken out of the account as soon as the new one is in it; the user himself stays.
+          - Until then the ref holds no new C(user_id), so that the next run finds him again. The operator is never taken out.
+        type: int
+        default: 0
       users:
         description:
           - How many users the plan allows; unlimited when it is not set. Chatwoot is given one more, for the operator.
@@ -222,6 +230,7 @@ ACCOUNT = {
     "website_url": {"type": "str"},
     "account_id": {"type": "int"},
     "creating_after": {"type": "int"},
+    "known_user": {"type": "int", "default": 0},
     "users": {"type": "int"},
     "agents": {"type": "int"},
     "whatsapp": {"type": "dict", "options": NUMBER},

@@ -12,6 +12,7 @@ description:
     company and the groups that it needs.
   - A login whose default company is not one of ours is never touched; that tenant fails and the others go on.
   - No password is set; Odoo invites a new user by mail.
+  - When a tenant gets another owner, the former one is closed as soon as the new one is there (O(users[].known_user)).
 version_added: 0.1.0
 author:
   - SmarterCL (@SmarterCL)
@@ -62,6 +63,16 @@ options:
           - Whoever works in the company counts, also those who were added by hand. A user beyond it is not made, and the
             message lists who is there.
         type: int
+      known_user:
+        description:
+          - The id of the user that was last recorded for the tenant, as its status has it; 0 when there is none.
+          - With V(present), when he works in the company under another login than O(users[].login), he is the former owner.
+            He is archived for good, also when he was closed with a suspended tenant; who works for another tenant too
+            keeps his login and leaves the company.
+          - He does not count for O(users[].limit). Until he is closed the ref holds no new C(user_id), so that the next run finds
+            him again.
+        type: int
+        default: 0
       state:
         description:
           - V(present) creates or corrects the user, brings an archived one back, and opens the logins that V(suspended)
@@ -97,6 +108,7 @@ results:
     - What became of each tenant, without what is empty.
     - The state is V(ready), V(suspended), V(absent) or V(failed); the ref holds C(user_id), and C(usage) how many people
       work in the company.
+    - The C(user_id) is missing while the login of a former owner waits to be closed.
     - C(created) is always false; M(smartercl.smarteros.odoo_companies) tells whether the tenant is new in Odoo.
   returned: success
   type: list
@@ -138,6 +150,7 @@ USER = {
     "lang": {"type": "str", "default": "es_CL"},
     "tz": {"type": "str", "default": "America/Santiago"},
     "limit": {"type": "int"},
+    "known_user": {"type": "int", "default": 0},
     "state": {"type": "str", "choices": ["present", "absent", "suspended"], "default": "present"},
 }
 OPTIONS: dict[str, dict[str, t.Any]] = {

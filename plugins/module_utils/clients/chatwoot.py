@@ -260,6 +260,10 @@ class ChatwootClient:
         body = {"user_id": user, "role": ADMINISTRATOR}
         self._send("POST", f"{PLATFORM}/accounts/{number}/account_users", body, self._platform, repeat=True)
 
+    def unlink(self, number: int, user: int) -> None:
+        """Take a user out of an account; the user himself stays, and one who is not in it is as good."""
+        self._send("DELETE", f"{PLATFORM}/accounts/{number}/account_users", {"user_id": user}, self._platform)
+
     def user(self, name: str, email: str, tenant: str) -> int:
         """Find or make a user by address; his id. The password is random and thrown away: he sets his own by mail.
 

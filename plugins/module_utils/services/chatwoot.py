@@ -68,7 +68,8 @@ class Wish:
 
     ``account_id`` is the id that was written down; ``creating_after`` the highest id that was known when a run began to
     make the account and did not live to write its id down. ``users`` is how many the plan allows (None: unlimited),
-    ``agents`` the limit that was last given to Chatwoot (0: none).
+    ``agents`` the limit that was last given to Chatwoot (0: none). ``known_user`` is the id of the administrator that was
+    last recorded (0: none).
     """
 
     tenant: str
@@ -84,6 +85,7 @@ class Wish:
     creating_after: int | None = None
     users: int | None = None
     agents: int | None = None
+    known_user: int = 0
     number: Number | None = None
     state: str = PRESENT
 
@@ -98,12 +100,16 @@ class Operator:
 
 @dataclass(frozen=True)
 class Found:
-    """What was found for one tenant. ``members`` and ``inboxes`` are None when they could not be looked at."""
+    """What was found for one tenant. ``members`` and ``inboxes`` are None when they could not be looked at.
+
+    ``operator`` is the operator's id, whom nothing takes out of an account.
+    """
 
     account: Account | None = None
     linked: bool = False
     members: tuple[Member, ...] | None = None
     inboxes: tuple[Inbox, ...] | None = None
+    operator: int = 0
     note: str = ""
     error: ApiError | None = None
 
@@ -283,7 +289,8 @@ def _at_known_id(client: ChatwootClient, wish: Wish, number: int, world: World) 
 
 def _look_inside(client: ChatwootClient, wish: Wish, account: Account, world: World) -> Found:
     seat = world.seats.get(account.id)
-    found = Found(account, linked=seat is not None and seat.role == ADMINISTRATOR)
+    linked = seat is not None and seat.role == ADMINISTRATOR
+    found = Found(account, linked=linked, operator=world.operator)
     if wish.state != PRESENT or account.status != "active" or not found.linked:
         return found  # a suspended account, or one without the operator, cannot be looked into
     found = _with_contents(client, found, account.id)
@@ -398,7 +405,8 @@ def _furnishing(wish: Wish, found: Found) -> list[Step]:
             return []
         found = replace(found, members=(), inboxes=())
     inboxes = found.inboxes or ()
-    return [*_admin_steps(wish, found.members or ()), *_inbox_steps(wish, inboxes), *_number_steps(wish, inboxes)]
+    people = [*_admin_steps(wish, found.members or ()), *_former_steps(wish, found)]
+    return [*people, *_inbox_steps(wish, inboxes), *_number_steps(wish, inboxes)]
 
 
 def _admin_steps(wish: Wish, members: t.Sequence[Member]) -> list[Step]:
@@ -410,6 +418,15 @@ def _admin_steps(wish: Wish, members: t.Sequence[Member]) -> list[Step]:
     if admin.role != ADMINISTRATOR:
         return [Step("admin", bulk.Change("update", what, {"role": admin.role}, {"role": ADMINISTRATOR}))]
     return []
+
+
+def _former_steps(wish: Wish, found: Found) -> list[Step]:
+    """The owner before this one leaves the account once the new one is in it."""
+    former = _former(wish, found)
+    if former is None:
+        return []
+    before = {"email": former.email, "role": former.role}
+    return [Step("former", bulk.Change("delete", f"user {former.email} of {_what(wish)}", before, None))]
 
 
 def _inbox_steps(wish: Wish, inboxes: t.Sequence[Inbox]) -> list[Step]:
@@ -466,6 +483,14 @@ def _admin(wish: Wish, members: t.Iterable[Member]) -> Member | None:
     return next((member for member in members if member.email.lower() == wish.admin_email.lower()), None)
 
 
+def _former(wish: Wish, found: Found) -> Member | None:
+    """Whom we recorded as administrator and who has another address than the wished one, while he is in the account."""
+    if not wish.known_user or wish.known_user == found.operator:
+        return None
+    recorded = next((member for member in found.members or () if member.id == wish.known_user), None)
+    return None if recorded is None or recorded.email.lower() == wish.admin_email.lower() else recorded
+
+
 def _inbox(wish: Wish, inboxes: t.Sequence[Inbox]) -> Inbox | None:
     """The tenant's inbox by its name; people may have renamed it, so its address counts too."""
     websites = [inbox for inbox in inboxes if inbox.channel == WEB_WIDGET]
@@ -499,7 +524,8 @@ def _count_users(result: bulk.Result, wish: Wish, found: Found, operator: int) -
     """How many people use the account, the wished administrator among them; only where it could be looked at."""
     if wish.state != PRESENT or result.state != bulk.READY or (found.members is None and found.account is not None):
         return
-    people = {member.email.lower() for member in found.members or () if member.id != operator}
+    former = _former(wish, found)
+    people = {member.email.lower() for member in found.members or () if member.id != operator and member != former}
     count = len(people | {wish.admin_email.lower()})
     result.usage["users"] = count
     if wish.users is not None and count > wish.users:
@@ -512,7 +538,8 @@ def _refer(client: ChatwootClient, result: bulk.Result, wish: Wish, found: Found
     result.ref["account_id"] = number
     result.url = f"{client.http.base_url}/app/accounts/{number}/dashboard"
     admin, inbox = _admin(wish, found.members or ()), _inbox(wish, found.inboxes or ())
-    if admin is not None:
+    if admin is not None and _former(wish, found) is None:
+        # Only the id that is recorded leads to a former owner, so it is kept until he is out
         result.ref["user_id"] = admin.id
     if inbox is not None:
         result.ref["inbox_id"] = inbox.id
@@ -537,6 +564,7 @@ class _Builder:
         self.world = world
         self.remember = remember
         self.result = _result(client, wish, found)
+        self.admin = 0  # who was made administrator by this run
 
     def run(self) -> bulk.Result:
         if self.found.error is not None:
@@ -595,7 +623,19 @@ class _Builder:
     def _admin(self, _step: Step) -> None:
         user = self.client.user(self.wish.admin_name, self.wish.admin_email, self.wish.tenant)
         self.client.link(self._number, user)
-        self.result.ref["user_id"] = user
+        self.admin = user
+        if _former(self.wish, self.found) is None:
+            self.result.ref["user_id"] = user
+
+    def _former(self, step: Step) -> None:
+        """Take the recorded owner out of the account; then the new one takes his place in the tenant's status."""
+        try:
+            self.client.unlink(self._number, self.wish.known_user)
+        except ApiError as exc:
+            why = f"{step.change.what} could not be taken out of it: {exc.message}"
+            raise ApiError(why, exc.kind, exc.status, exc.code, exc.where) from None
+        admin = _admin(self.wish, self.found.members or ())
+        self.result.ref["user_id"] = self.admin or (admin.id if admin else 0)
 
     def _inbox(self, _step: Step) -> None:
         inbox = _inbox(self.wish, self.found.inboxes or ())

@@ -6,6 +6,8 @@ only adds its company and the groups it needs, so that two tenants never undo ea
 
 Suspending closes the logins of all who work in the company, also of those who were added by hand, and resuming opens
 those that were closed by it. Who also works for another tenant keeps his login.
+
+A tenant that gets another owner first gets the new login; then the one that was recorded before is closed for good.
 """
 
 from __future__ import annotations
@@ -38,7 +40,8 @@ DEFAULT_GROUPS = (
 class UserWish:
     """What a tenant wants of a login. ``groups`` are external ids; None: the default ones that this Odoo knows.
 
-    ``limit`` is how many people the tenant's plan allows; None: as many as they like.
+    ``limit`` is how many people the tenant's plan allows; None: as many as they like. ``known_user`` is the id of the
+    user that was last recorded for the tenant; 0: none.
     """
 
     tenant: str
@@ -49,6 +52,7 @@ class UserWish:
     lang: str = "es_CL"
     tz: str = "America/Santiago"
     limit: int | None = None
+    known_user: int = 0
     state: str = PRESENT
 
 
@@ -80,11 +84,20 @@ class Observed:
 
 
 @dataclass(frozen=True)
+class Farewell:
+    """How a former owner goes: he is at home in the company ``home`` from now on; 0: his login is closed for good."""
+
+    change: bulk.Change
+    home: int = 0
+
+
+@dataclass(frozen=True)
 class Task:
     """What is to be done for one wish: ``action`` is create, update, remove, or empty for nothing.
 
     ``close`` and ``reopen`` are the logins of the company that are closed or opened with the tenant; ``used`` is how
-    many people work there afterwards, None where that is not known.
+    many people work there afterwards, None where that is not known. ``former`` is the recorded owner before the wished one,
+    as long as he is not closed, which ``farewell`` does.
     """
 
     wish: UserWish
@@ -98,12 +111,20 @@ class Task:
     company: int = 0
     used: int | None = None
     tag: int = 0
+    former: User | None = None
+    farewell: Farewell | None = None
     error: ApiError | None = None
+
+    @property
+    def all_changes(self) -> list[bulk.Change]:
+        """What is told of it, in the order in which it is done."""
+        return [*self.changes, *([self.farewell.change] if self.farewell else [])]
 
 
 @dataclass
 class _Done:
     id: int = 0
+    failed: str = ""  # what failed, where it is not the wished login
     message: str = ""
     error: ApiError | None = None
     started: bool = field(default=False)
@@ -156,7 +177,7 @@ def plan(wishes: t.Sequence[UserWish], seen: Observed, foretell: bool = False) -
         if task.wanted is not None and task.error is None:
             users[wish.login] = task.wanted  # the next tenant with this login meets it as it will be
         tasks.append(task)
-    return tasks
+    return _with_farewells(tasks, seen)
 
 
 def predicted(task: Task) -> bulk.Result:
@@ -166,20 +187,20 @@ def predicted(task: Task) -> bulk.Result:
     """
     wish = task.wish
     result = bulk.Result(wish.tenant, bulk.REACHED[wish.state])
-    result.changes = list(task.changes)
+    result.changes = task.all_changes
     if wish.state == SUSPENDED and not task.company:
         result.state = bulk.ABSENT
     if task.used is not None:
         result.usage = {"users": task.used}
     if task.error is not None:
         result.fail(what(wish), task.error)
-    elif task.found is not None and task.found.id > 0 and wish.state != ABSENT:
+    elif task.found is not None and task.found.id > 0 and wish.state != ABSENT and task.former is None:
         result.ref = {"user_id": task.found.id}
     return result
 
 
 def carry_out(client: OdooClient, tasks: t.Sequence[Task], concurrency: int) -> list[bulk.Result]:
-    """Do what the plan says. First all new logins, then the rest, one login's tasks after another."""
+    """Do what the plan says: first all new logins, then the rest, one login's tasks after another, then former owners."""
     done = [_Done(task.found.id if task.found else 0) for task in tasks]
     _close_and_reopen(client, tasks, done)
     _create(client, tasks, done, concurrency)
@@ -200,6 +221,7 @@ def carry_out(client: OdooClient, tasks: t.Sequence[Task], concurrency: int) -> 
         if any(tasks[number].action in _JOBS for number in numbers)
     }
     run_all({login: partial(chain, numbers) for login, numbers in busy.items()}, concurrency)
+    _see_off(client, tasks, done, concurrency)
     return [_result(task, done[number]) for number, task in enumerate(tasks)]
 
 
@@ -220,31 +242,84 @@ def _task(wish: UserWish, seen: Observed) -> Task:
         return _removal(wish, found, company, seen)
     if not company or wish.tenant in seen.archived:
         return Task(wish, found=found, error=ApiError("the tenant has no active company in Odoo", errors.MISSING))
+    former = _former(wish, company, seen)
     trouble = _foreign(found, company, seen) or _unknown_groups(wish, seen) or _no_room(wish, found, company, seen)
     if trouble is not None:
         return Task(wish, found=found, company=company, used=len(seen.at_work(company)), error=trouble)
+    staying = {user.id for user in seen.at_work(company)} - ({former.id} if former else set())
+    joins = found is None or (found.id not in staying and found.id != seen.uid)
     groups = frozenset(seen.groups[name] for name in _groups(wish, seen))
     task = _new(wish, company, groups, seen) if found is None else _adjustment(wish, found, company, groups, seen)
     back = [user for user in seen.people.get(company, ()) if _is_ours_to_open(user, wish, company, seen)]
     opened = tuple(bulk.Change("update", _login_of(user, wish), {"active": False}, {"active": True}) for user in back)
-    joins = found is None or company not in found.companies
     return replace(
         task,
         changes=(*task.changes, *opened),
         reopen=tuple(user.id for user in back),
         company=company,
-        used=len(seen.at_work(company)) + joins,
+        used=len(staying) + joins,
         tag=seen.tag,
+        former=former,
     )
 
 
 def _is_ours_to_open(user: User, wish: UserWish, company: int, seen: Observed) -> bool:
-    return user.login != wish.login and user.company == company and seen.was_closed(user)
+    wanted = user.login != wish.login and user.id != wish.known_user
+    return wanted and user.company == company and seen.was_closed(user)
+
+
+def _former(wish: UserWish, company: int, seen: Observed) -> User | None:
+    """Whom we recorded for the tenant and who is not the wished one, unless his login is closed for good already."""
+    if not wish.known_user:
+        return None
+    for user in seen.people.get(company, ()):
+        if user.id == wish.known_user and user.login != wish.login and (user.active or seen.was_closed(user)):
+            return user
+    return None
+
+
+def _with_farewells(tasks: t.Sequence[Task], seen: Observed) -> list[Task]:
+    """The tasks that replace an owner, with how he goes: he may stay for a tenant that has him, or gets him in this call."""
+    leaving: dict[int, set[int]] = {}
+    for task in tasks:
+        if _replaces(task):
+            leaving.setdefault(t.cast(User, task.former).id, set()).add(task.company)
+    if not leaving:
+        return list(tasks)
+    ours = set(seen.companies.values())
+    joined: dict[str, set[int]] = {}
+    for task in tasks:
+        if task.wish.state == PRESENT and task.error is None:
+            joined.setdefault(task.wish.login, set()).add(task.company)
+    found = []
+    for task in tasks:
+        if _replaces(task):
+            user = t.cast(User, task.former)
+            rest = (user.companies & ours | joined.get(user.login, set())) - leaving[user.id]
+            task = replace(task, farewell=_farewell(task, user, rest))
+        found.append(task)
+    return found
+
+
+def _replaces(task: Task) -> bool:
+    return task.former is not None and task.error is None and task.wish.state == PRESENT
+
+
+def _farewell(task: Task, user: User, rest: t.AbstractSet[int]) -> Farewell:
+    label = _login_of(user, task.wish)
+    if rest:
+        home = user.company if user.company in rest else min(rest)
+        return Farewell(bulk.Change("update", label, {"member": True}, {"member": False}), home)
+    if user.active:
+        return Farewell(bulk.Change("update", label, {"active": True}, {"active": False}))
+    # Closed with the tenant, he would be opened again with it
+    return Farewell(bulk.Change("update", label, {"opened again": True}, {"opened again": False}))
 
 
 def _no_room(wish: UserWish, found: User | None, company: int, seen: Observed) -> ApiError | None:
     """A plan's limit counts everybody who works in the company, however they came there."""
-    at_work = seen.at_work(company)
+    former = _former(wish, company, seen)
+    at_work = [user for user in seen.at_work(company) if user != former]
     if wish.limit is None or len(at_work) < wish.limit or (found is not None and company in found.companies):
         return None
     there = ", ".join(sorted(user.login for user in at_work)) or "nobody"
@@ -295,6 +370,7 @@ def _suspension(wish: UserWish, found: User | None, company: int, seen: Observed
         company=company,
         used=len(seen.at_work(company)),
         tag=seen.tag,
+        former=_former(wish, company, seen),  # closed for good when the tenant comes back
     )
     if found is not None and found.id != seen.uid and company in found.companies and found.companies & others:
         leaving = _leaving(wish, found, company, others)
@@ -457,6 +533,27 @@ def _carry_out_one(client: OdooClient, task: Task, done: _Done, same_login: t.Se
         done.error = exc
 
 
+def _see_off(client: OdooClient, tasks: t.Sequence[Task], done: list[_Done], concurrency: int) -> None:
+    """Close the former owners of the tenants whose new one is there."""
+    ready = {number: task for number, task in enumerate(tasks) if task.farewell and done[number].error is None}
+    outcomes = run_all({str(number): partial(_let_go, client, task) for number, task in ready.items()}, concurrency)
+    for number, task in ready.items():
+        outcome = outcomes[str(number)]
+        if isinstance(outcome, ApiError):
+            done[number].error = outcome
+            done[number].failed = _login_of(t.cast(User, task.former), task.wish)
+
+
+def _let_go(client: OdooClient, task: Task) -> int:
+    user, home = t.cast(User, task.former), t.cast(Farewell, task.farewell).home
+    if home:
+        values: dict[str, t.Any] = {"company_ids": [[3, task.company]]}
+        client.change_user(user.id, values if user.company == home else {**values, "company_id": home})
+    else:
+        odoo_people.forget(client, user.id, task.tag if task.tag in user.tags else 0)
+    return user.id
+
+
 def _update(client: OdooClient, task: Task, number: int) -> str:
     found, wanted = t.cast(User, task.found), t.cast(User, task.wanted)
     names = [name for name in ("name", "email", "active") if getattr(found, name) != getattr(wanted, name)]
@@ -500,9 +597,10 @@ def _result(task: Task, done: _Done) -> bulk.Result:
         return result
     result.message = done.message
     if done.id > 0 and task.wish.state != ABSENT:
-        result.ref = {"user_id": done.id}
+        # Only the id that is recorded leads to a former owner, so it is kept until he is closed
+        closed = task.farewell is not None and done.error is None
+        result.ref = {"user_id": done.id} if task.former is None or closed else {}
     if done.error is not None:
-        if not done.started:
-            result.changes = []
-        result.fail(what(task.wish), done.error)
+        result.changes = list(task.changes) if done.started else []
+        result.fail(done.failed or what(task.wish), done.error)
     return result

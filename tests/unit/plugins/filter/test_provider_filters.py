@@ -70,5 +70,11 @@ def test_what_was_written_down_comes_back_to_the_module() -> None:
     assert (item["account_id"], item["creating_after"]) == (None, 41)
 
 
+def test_the_recorded_user_comes_back_to_the_modules() -> None:
+    made = {name: {"state": "ready", "ref": {"user_id": 7}} for name in ("odoo", "chatwoot")}
+    for items in (odoo.users, chatwoot.accounts):
+        assert [items([each])[0]["known_user"] for each in (tenant(), tenant(status={"services": made}))] == [0, 7]
+
+
 def test_names_are_data_and_never_templates() -> None:
     assert odoo.companies([tenant(name="{{ 7 * 7 }}")])[0]["name"] == "{{ 7 * 7 }}"

@@ -136,6 +136,86 @@ def test_opening_a_suspended_account_by_hand_is_noticed(world: World) -> None:
     assert world.account()["status"] == "suspended"
 
 
+NEW = {"name": "Nora", "email": "nora@example.com"}
+
+
+def members(world: World) -> set[str]:
+    """Who is in the account, without the operator."""
+    ref, head = world.status["services"]["chatwoot"]["ref"], {"api_access_token": TOKEN}
+    seats = world.wire.driver.ok("GET", f"/platform/api/v1/accounts/{ref['account_id']}/account_users", headers=head)
+    users = [world.wire.driver.ok("GET", f"/platform/api/v1/users/{row['user_id']}", headers=head) for row in seats]
+    return {str(user["email"]) for user in users} - {OPERATOR}
+
+
+def test_another_owner_comes_in_and_then_the_former_one_goes(world: World) -> None:
+    old = world.run()["ref"]["user_id"]
+    foretold = world.run(check=True, owner=NEW)
+    world.wire.sent.clear()
+    done = world.run(owner=NEW)
+    assert foretold["changes"] == done["changes"]
+    assert whats(done)[-2:] == ["create administrator nora@example.com", "delete user ana@example.com"]
+    assert done["changes"][-1]["before"] == {"email": "ana@example.com", "role": "administrator"}
+    seats = [each for each in world.wire.writes if each.path.endswith("/account_users")]
+    assert [(each.method, each.json["user_id"] == old) for each in seats] == [("POST", False), ("DELETE", True)]
+    assert (members(world), done["usage"]) == ({"nora@example.com"}, {"users": 1})
+    assert done["ref"]["user_id"] != old
+    head = {"api_access_token": TOKEN}
+    assert world.wire.driver.ok("GET", f"/platform/api/v1/users/{old}", headers=head)["email"] == "ana@example.com"
+    world.wire.sent.clear()
+    assert (world.run(owner=NEW)["changes"], world.wire.writes) == ([], [])
+
+
+def test_the_earlier_owner_comes_back_as_the_same_user(world: World) -> None:
+    old = world.run()["ref"]["user_id"]
+    world.run(owner=NEW)
+    back = world.run()
+    assert (back["ref"]["user_id"], members(world)) == (old, {"ana@example.com"})
+    assert world.run()["changes"] == []
+
+
+def test_what_the_owners_brought_along_stays(world: World) -> None:
+    world.run()
+    clerk = {"name": "Cleo", "email": "cleo@example.com", "role": "agent"}
+    world.inside("POST", "/agents", clerk)
+    world.run(owner=NEW)
+    there = {row["email"] for row in world.inside("GET", "/agents")}
+    assert there == {OPERATOR, "nora@example.com", "cleo@example.com"}
+
+
+@pytest.mark.parametrize("kind", [CUT, (500, {"error": "no"})], ids=["cut", "refused"])
+def test_a_former_owner_who_cannot_be_taken_out_fails_the_tenant_and_the_next_run_does_it(
+    world: World, kind: Any
+) -> None:
+    old = world.run()["ref"]["user_id"]
+    world.wire.trouble = lambda each: kind if each.method == "DELETE" else None
+    failed = world.run(owner=NEW)
+    assert (failed["state"], "user_id" in failed["ref"]) == ("failed", False)
+    assert "user ana@example.com of account Acme (76086428-5) could not be taken out of it" in failed["message"]
+    assert whats(failed)[-1] == "create administrator nora@example.com"
+    assert members(world) == {"ana@example.com", "nora@example.com"}
+    assert world.status["services"]["chatwoot"]["ref"]["user_id"] == old
+    assert "user_id" not in world.run(check=True, owner=NEW, wish="suspended")["ref"]
+    world.wire.trouble = lambda _each: None
+    done = world.run(owner=NEW)
+    assert whats(done) == ["delete user ana@example.com"]
+    assert (done["ref"]["user_id"] != old, members(world)) == (True, {"nora@example.com"})
+
+
+def test_an_owner_replaced_while_the_tenant_was_away_is_out_when_it_comes_back(world: World) -> None:
+    world.run()
+    world.run(wish="suspended")
+    world.run(wish="suspended", owner=NEW)
+    world.run(owner=NEW)
+    assert members(world) == {"nora@example.com"}
+    assert world.run(owner=NEW)["changes"] == []
+
+
+def test_the_operator_is_never_taken_out(world: World) -> None:
+    world.run(owner={"name": "SmarterOS", "email": OPERATOR})
+    assert world.run(owner=NEW)["state"] == "ready"
+    assert (members(world), world.run(owner=NEW)["changes"]) == ({"nora@example.com"}, [])
+
+
 def test_the_plans_limit_is_given_to_chatwoot_and_follows_the_plan(world: World) -> None:
     world.run()
     assert world.account()["limits"] == {"agents": 6}  # one for the operator

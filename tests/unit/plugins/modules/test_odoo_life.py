@@ -57,7 +57,7 @@ def _item(tenant: dict[str, Any], step: str) -> dict[str, Any]:
     if step == "companies":
         return {**{name: tenant[name] for name in ("tenant", "name", "email")}, "state": state}
     login = {"login": tenant["email"], "name": tenant["email"].partition("@")[0], "limit": tenant.get("limit")}
-    return {"tenant": tenant["tenant"], **login, "state": state}
+    return {"tenant": tenant["tenant"], **login, "known_user": tenant.get("known_user", 0), "state": state}
 
 
 def changes(found: dict[str, list[dict[str, Any]]]) -> list[Any]:
@@ -190,6 +190,162 @@ def test_a_lost_answer_while_closing_harms_nobody(wire: Wire, method: str) -> No
     assert set(logins(wire).values()) == {False}
     assert call(wire, "res.partner.category", "search_count", []) == 1
     assert changes(life(wire, {**ACME, "state": "suspended"}, {**BETA, "state": "suspended"})) == []
+
+
+# --- another owner -------------------------------------------------------------------------------------------------
+
+
+NEW = "new@example.com"
+
+
+def user_of(wire: Wire, tenant: dict[str, Any]) -> int:
+    return int(life(wire, tenant)[tenant["tenant"]][-1]["ref"]["user_id"])
+
+
+def with_new_owner(wire: Wire, tenant: dict[str, Any], email: str = NEW) -> dict[str, Any]:
+    """The tenant with another wish, and with the id of the user that was recorded before."""
+    return {**tenant, "email": email, "known_user": user_of(wire, tenant)}
+
+
+def users_writes(wire: Wire) -> list[Any]:
+    calls = [each.json["params"]["args"] for each in wire.sent]
+    return [args[4:6] for args in calls if args[3:4] == ["res.users"] and args[4] in ("create", "write", "unlink")]
+
+
+def test_another_owner_gets_a_login_and_then_the_former_one_is_closed(wire: Wire) -> None:
+    acme = with_new_owner(wire, ACME)
+    foretold = life(wire, acme, check=True)
+    wire.sent.clear()
+    done = life(wire, acme)
+    assert changes(foretold) == changes(done)
+    last = changes(done)[-1]
+    assert (last["action"], last["what"]) == ("update", "user ana@example.com of 76086428-5")
+    assert (last["before"], last["after"]) == ({"active": True}, {"active": False})
+    assert [method for method, _args in users_writes(wire)] == ["create", "write"]
+    assert logins(wire) == {"ana@example.com": False, NEW: True}
+    row = done[ACME["tenant"]][-1]
+    assert (row["ref"]["user_id"] != acme["known_user"], row["usage"]) == (True, {"users": 1})
+    wire.sent.clear()
+    assert changes(life(wire, {**acme, "known_user": row["ref"]["user_id"]})) == []
+    assert users_writes(wire) == []
+
+
+def test_nothing_more_is_asked_of_a_tenant_whose_owner_is_known(wire: Wire) -> None:
+    known = user_of(wire, ACME)
+    wire.sent.clear()
+    life(wire, ACME)
+    without = len(wire.sent)
+    life(wire, {**ACME, "known_user": known})
+    assert len(wire.sent) == 2 * without
+
+
+def test_a_former_owner_stays_closed_when_the_tenant_comes_back(wire: Wire) -> None:
+    acme = with_new_owner(wire, ACME)
+    acme["known_user"] = user_of(wire, acme)
+    life(wire, {**acme, "state": "suspended"})
+    life(wire, acme)
+    assert logins(wire) == {"ana@example.com": False, NEW: True}
+
+
+def test_an_owner_replaced_while_the_tenant_was_away_is_not_opened_with_it(wire: Wire) -> None:
+    acme = with_new_owner(wire, ACME)
+    life(wire, {**ACME, "state": "suspended"})
+    away = life(wire, {**acme, "state": "suspended"})[ACME["tenant"]]
+    assert not any("user_id" in row["ref"] for row in away)
+    foretold = life(wire, acme, check=True)
+    back = life(wire, acme)
+    assert changes(foretold) == changes(back)
+    assert changes(back)[-1]["after"] == {"opened again": False}
+    assert logins(wire) == {"ana@example.com": False, NEW: True}
+    acme["known_user"] = back[ACME["tenant"]][-1]["ref"]["user_id"]
+    for state in ("suspended", "present"):
+        life(wire, {**acme, "state": state})
+    assert logins(wire) == {"ana@example.com": False, NEW: True}
+
+
+def test_the_earlier_owner_comes_back_into_the_login_that_was_archived(wire: Wire) -> None:
+    acme = with_new_owner(wire, ACME)
+    back = with_new_owner(wire, acme, ACME["email"])
+    foretold = life(wire, back, check=True)
+    done = life(wire, back)
+    assert changes(foretold) == changes(done)
+    told = [(change["what"].split(" ")[1], change["after"]) for change in changes(done)]
+    assert told[-2:] == [("ana@example.com", {"active": True}), (NEW, {"active": False})]
+    assert done[ACME["tenant"]][-1]["ref"]["user_id"] == acme["known_user"]
+    assert done[ACME["tenant"]][-1]["usage"] == {"users": 1}
+    assert logins(wire) == {"ana@example.com": True, NEW: False}
+    assert changes(life(wire, {**back, "known_user": acme["known_user"]})) == []
+
+
+def test_a_plan_for_one_allows_another_owner(wire: Wire) -> None:
+    acme = {**with_new_owner(wire, ACME), "limit": 1}
+    assert life(wire, acme)[ACME["tenant"]][-1]["usage"] == {"users": 1}
+    assert logins(wire) == {"ana@example.com": False, NEW: True}
+
+
+def test_a_former_owner_that_cannot_be_closed_fails_the_tenant_and_is_closed_by_the_next_run(wire: Wire) -> None:
+    acme = with_new_owner(wire, ACME)
+
+    def refuse(sent: Sent) -> Any:
+        args = sent.json["params"]["args"]
+        error = {"message": "Odoo Server Error", "data": {"name": "odoo.exceptions.UserError", "message": "not now"}}
+        writes = args[3:5] == ["res.users", "write"] and args[5][0] == [acme["known_user"]]
+        return (200, {"jsonrpc": "2.0", "id": 1, "error": error}) if writes else None
+
+    wire.trouble = refuse
+    row = life(wire, acme)[ACME["tenant"]][-1]
+    assert (row["state"], row["ref"]) == ("failed", {})
+    assert row["message"] == "user ana@example.com of 76086428-5: not now"
+    assert [change["what"] for change in row["changes"]] == ["user new@example.com of 76086428-5"]
+    assert logins(wire) == {"ana@example.com": True, NEW: True}
+    away = life(wire, {**acme, "state": "suspended"}, check=True)[ACME["tenant"]]
+    assert not any("user_id" in row["ref"] for row in away)
+    wire.trouble = lambda _sent: None
+    row = life(wire, acme)[ACME["tenant"]][-1]
+    assert [change["what"] for change in row["changes"]] == ["user ana@example.com of 76086428-5"]
+    assert row["ref"]["user_id"] != acme["known_user"]
+    assert logins(wire) == {"ana@example.com": False, NEW: True}
+
+
+def test_a_former_owner_with_another_tenant_keeps_the_login_and_leaves_the_company(wire: Wire) -> None:
+    gamma = {"tenant": "11111111-1", "name": "Gamma", "email": ACME["email"]}
+    life(wire, ACME, gamma)
+    acme = with_new_owner(wire, ACME)
+    foretold = life(wire, acme, check=True)
+    done = life(wire, acme)
+    assert changes(foretold) == changes(done)
+    assert changes(done)[-1]["after"] == {"member": False}
+    (ana,) = call(wire, "res.users", "search_read", [["login", "=", ACME["email"]]], fields=["active", "company_ids"])
+    assert (ana["active"], ana["company_ids"]) == (True, [company_of(wire, gamma)])
+    both = [{**acme, "known_user": done[ACME["tenant"]][-1]["ref"]["user_id"]}, {**gamma, "known_user": ana["id"]}]
+    assert changes(life(wire, *both)) == []
+
+
+def test_the_owner_of_two_tenants_is_closed_when_both_get_others(wire: Wire) -> None:
+    gamma = {"tenant": "11111111-1", "name": "Gamma", "email": ACME["email"]}
+    life(wire, ACME, gamma)
+    both = [with_new_owner(wire, ACME), with_new_owner(wire, gamma, "gil@example.com")]
+    life(wire, *both)
+    assert logins(wire) == {"ana@example.com": False, NEW: True, "gil@example.com": True}
+
+
+def test_owners_who_swap_their_tenants_both_stay(wire: Wire) -> None:
+    life(wire, ACME, BETA)
+    both = [with_new_owner(wire, ACME, BETA["email"]), with_new_owner(wire, BETA, ACME["email"])]
+    foretold = life(wire, *both, check=True)
+    assert changes(life(wire, *both)) == changes(foretold)
+    assert logins(wire) == {"ana@example.com": True, "bea@example.com": True}
+    rows = call(wire, "res.users", "search_read", [["id", ">", 2]], fields=["login", "company_ids"])
+    there = {row["login"]: row["company_ids"] for row in rows}
+    assert there == {"ana@example.com": [company_of(wire, both[1])], "bea@example.com": [company_of(wire, both[0])]}
+
+
+def test_a_recorded_user_of_somewhere_else_is_left_alone(wire: Wire) -> None:
+    life(wire, ACME)
+    stranger = user_of(wire, BETA)
+    for known in (stranger, 2, 9999):
+        life(wire, {**ACME, "known_user": known})
+    assert logins(wire) == {"ana@example.com": True, "bea@example.com": True}
 
 
 # --- what goes into an archive -------------------------------------------------------------------------------------
