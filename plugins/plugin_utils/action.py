@@ -45,6 +45,15 @@ class Stop(Exception):
         self.facts = facts
 
 
+def _run_pid() -> int:
+    """The process that the run lives and dies with: the `smos` that started it, or else ansible-playbook, a worker's parent.
+
+    A playbook whose command was killed writes nothing any more, but may take its time to end; nobody should wait for it.
+    """
+    command = os.environ.get("SMOS_PID", "")
+    return int(command) if command.isdigit() else os.getppid()
+
+
 def _mind_the_command() -> None:
     """A run must not outlive the `smos` that started it: nobody would hear of what it does."""
     command = os.environ.get("SMOS_PID", "")
@@ -183,7 +192,7 @@ class RegistryAction(ActionBase):
             environment=value("smos_environment"),
             run=value("smos_run"),
             check_mode=bool(self._task.check_mode),
-            pid=os.getppid(),  # a worker's parent is the ansible-playbook process: it lives as long as the run
+            pid=_run_pid(),
         )
 
     @staticmethod

@@ -94,6 +94,13 @@ def test_of_two_steps_of_a_life_at_once_none_undoes_the_other(smos: Instance) ->
         assert smos.locks() == []
         if phase != "purged":
             assert smos.phase(ACME) == phase
+        for (job, *more), each in zip(pair, done, strict=True):
+            if (
+                each.code == 4 and phase != "purged" and "--purge" not in more
+            ):  # the next pair starts from where this one leads
+                again = smos.run("tenant", job, ACME.slug, *more, "--json")
+                assert again.code == 0, again
+                phase = LEADS_TO.get(job, phase)
 
 
 def test_of_two_tenants_that_want_the_same_domain_at_once_one_gets_it(smos: Instance) -> None:

@@ -92,6 +92,7 @@ def test_a_purge_wants_to_hear_the_slug(acme: Instance) -> None:
 
 def test_what_was_purged_can_be_imported_again(acme: Instance, tmp_path: Path) -> None:
     born = done(acme.run("tenant", "status", "acme", "--json"), "active", changed=False)
+    done(acme.run("tenant", "suspend", "acme", "--json"), "suspended")
     purged = acme.run("tenant", "delete", "acme", "--purge", "--yes", "--json")
     assert set(states(done(purged, "purged")).values()) == {"absent"}
     assert acme.run("tenant", "show", "acme", "--json").code == 2
@@ -102,6 +103,7 @@ def test_what_was_purged_can_be_imported_again(acme: Instance, tmp_path: Path) -
         key: born[key] for key in ("id", "name", "slug", "domain", "plan")
     }
     done(acme.run("tenant", "import", str(archive), "--json"), "active", changed=False)
+    assert acme.run("plan", "--exit-code").code == 0
 
 
 def test_an_export_is_whole_and_private(acme: Instance, tmp_path: Path) -> None:

@@ -82,6 +82,8 @@ def _kept(files: t.Mapping[str, bytes]) -> dict[str, bytes]:
 def _tidied(path: str, content: bytes) -> bytes:
     try:
         data = json.loads(content)
+        if path == CONFIG and isinstance(data, dict):
+            data.pop("disabled", None)  # whether the tenant was suspended then is no part of the bot
     except ValueError:
         return content
     if path == CONFIG and isinstance(data, dict):
@@ -102,6 +104,7 @@ def _settings(raw: bytes, bot: str, rut: str) -> bytes:
     config = {
         **data,
         "id": bot,
+        "disabled": False,
         "name": str(data.get("name") or bot).removesuffix(f" ({bot})"),
         "description": description if mark(rut) in description else mark(rut),
         "converse": {**(data.get("converse") or {}), "enableUnsecuredEndpoint": False},
