@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.smartercl.smarteros.plugins.module_utils import rut
+from ansible_collections.smartercl.smarteros.plugins.module_utils.errors import row
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils import (
     changes,
     clashes,
+    drift,
+    identify,
     inventory_cache,
     requested,
     rules,
@@ -22,10 +24,9 @@ from ansible_collections.smartercl.smarteros.plugins.plugin_utils.action import 
     Setting,
     Stop,
 )
+from ansible_collections.smartercl.smarteros.plugins.plugin_utils.inventory_cache import Entry
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils.mistakes import SpecError, shown
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils.tagless import plain
-
-TAKES_BACK = frozenset({"delete", "purge"})  # what cannot simply be undone has to be confirmed
 
 
 class ActionModule(RegistryAction):
@@ -58,18 +59,18 @@ class ActionModule(RegistryAction):
     def work(self, args: dict[str, t.Any], setting: Setting, task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         """See the documentation of the module of the same name."""
         del task_vars  # the request is all in the arguments
-        every = inventory_cache.load_all(setting.root, setting.environment)
-        entries = self._due(every, setting) if args["due"] else [_named(name, every, setting) for name in args["id"]]
+        entries = self._due(setting) if args["due"] else self._named(args["id"], setting)
         self._confirmed(entries, args, setting)
         wish = {key: value for key, value in args.items() if value is not None}
-        documents = [self._changed(entry, args["job"], wish, setting, every) for entry in entries]
+        documents = [self._changed(entry, args["job"], wish, setting) for entry in entries]
+        self._refuse_clashes(entries, documents, setting)
         return {
             "changed": False,
             "tenants": [
                 {
                     "host": document["spec"]["slug"],
                     "document": document,
-                    "judged": requested.fingerprint(t.cast("dict[str, t.Any]", entry.document)["spec"]),
+                    "judged": drift.digest(t.cast("dict[str, t.Any]", entry.document)["spec"]),
                     "groups": [requested.CHANGED],
                     "tenant": tenant.merged(document, setting.specs, setting.environment),
                 }
@@ -78,65 +79,62 @@ class ActionModule(RegistryAction):
         }
 
     @staticmethod
-    def _due(every: list[inventory_cache.Entry], setting: Setting) -> list[inventory_cache.Entry]:
+    def _named(identifiers: t.Sequence[str], setting: Setting) -> list[Entry]:
+        try:
+            return identify.tenants(setting.root, setting.environment, identifiers)
+        except identify.NoSuchTenant as exc:
+            what, where = f"tenant {shown(exc.identifier)}", str(setting.registry.folder)
+            raise Stop(INVALID, [row(what, str(exc), where, "See `smos tenant list`")]) from None
+
+    @staticmethod
+    def _due(setting: Setting) -> list[Entry]:
         """The deleted tenants whose time is up, and those whose purge did not come to its end."""
+        every = inventory_cache.load_all(setting.root, setting.environment)
         now, days = status.now(), setting.specs.registry["retention"]["purge_days"]
         sound = [entry for entry in every if entry.lives_here and not entry.mistakes and entry.document]
         return [entry for entry in sound if changes.is_due(entry.document["spec"], setting.environment, now, days)]
 
     @staticmethod
-    def _confirmed(entries: t.Sequence[inventory_cache.Entry], args: dict[str, t.Any], setting: Setting) -> None:
-        """Purging needs the slug of each tenant, unless its time is up; so does deleting where the environment asks."""
+    def _confirmed(entries: t.Sequence[Entry], args: dict[str, t.Any], setting: Setting) -> None:
+        """What is asked for needs the slug of each tenant once more, unless its time is up."""
         policy = setting.specs.environments.get(setting.environment, {})
-        asks = args["job"] == "purge" or (args["job"] in TAKES_BACK and policy.get("confirm", True))
-        if args["due"] or not asks or setting.check_mode:
+        if args["due"] or setting.check_mode or not changes.must_be_confirmed(args["job"], policy):
             return
         missing = [entry for entry in entries if entry.slug not in args["confirm"]]
         if missing:
             why = f"to {args['job']} a tenant in {setting.environment} has to be confirmed with its slug"
-            rows = [_row(f"tenant {entry.slug} ({entry.rut})", "", why, _CONFIRM % entry.slug) for entry in missing]
+            rows = [row(f"tenant {entry.slug} ({entry.rut})", why, "", _CONFIRM % entry.slug) for entry in missing]
             raise Stop(REFUSED, rows)
 
-    def _changed(
-        self,
-        entry: inventory_cache.Entry,
-        job: str,
-        wish: dict[str, t.Any],
-        setting: Setting,
-        every: list[inventory_cache.Entry],
-    ) -> dict[str, t.Any]:
+    @staticmethod
+    def _changed(entry: Entry, job: str, wish: dict[str, t.Any], setting: Setting) -> dict[str, t.Any]:
         """The new document of one tenant; raises Stop or SpecError."""
-        if entry.document is None or entry.mistakes:
-            raise Stop(INVALID, [mistake.as_error() for mistake in entry.mistakes])
+        known = t.cast("dict[str, t.Any]", entry.document)
         days = setting.specs.registry["retention"]["restorable_days"]
         try:
-            spec = changes.changed(
-                entry.document["spec"], job, _cleaned(wish), setting.environment, status.now(), restorable_days=days
-            )
+            spec = changes.changed(known["spec"], job, _cleaned(wish), setting.environment, status.now(), days)
         except changes.NotPossible as exc:
-            raise Stop(INVALID, [_row(f"tenant {entry.slug} ({entry.rut})", job, exc.why, exc.following)]) from None
-        document = {**entry.document, "spec": spec}
+            raise Stop(INVALID, [row(f"tenant {entry.slug} ({entry.rut})", exc.why, job, exc.following)]) from None
+        document = {**known, "spec": spec}
         mistakes = rules.judge_tenant(document, setting.specs, setting.environment)
         if mistakes:
             raise SpecError(map(tenant.as_argument, mistakes))
-        clashes.refuse(spec, [other for other in every if other.rut != entry.rut])
         return t.cast("dict[str, t.Any]", plain(document))
+
+    @staticmethod
+    def _refuse_clashes(entries: t.Sequence[Entry], documents: t.Sequence[dict[str, t.Any]], setting: Setting) -> None:
+        """Refuse what belongs to another tenant. Only a new value can clash: most changes need not read all tenants."""
+        new = [
+            document["spec"]
+            for entry, document in zip(entries, documents, strict=True)
+            if clashes.claims(document["spec"]) - clashes.claims(t.cast(t.Any, entry.document)["spec"])
+        ]
+        every = inventory_cache.load_all(setting.root, setting.environment) if new else []
+        for spec in new:
+            clashes.refuse(spec, [other for other in every if other.rut != spec["rut"]])
 
 
 _CONFIRM = "Give --yes, or -e tenant_confirm=%s to the playbook"
-
-
-def _named(name: str, every: list[inventory_cache.Entry], setting: Setting) -> inventory_cache.Entry:
-    """The entry of a RUT in any usual spelling, or of a slug."""
-    try:
-        keys = {name, rut.parse(name).canonical}
-    except rut.RutError:
-        keys = {name}
-    for entry in every:
-        if entry.lives_here and (entry.slug in keys or entry.rut in keys):
-            return entry
-    why = f"no tenant of environment {setting.environment} has this RUT or slug"
-    raise Stop(INVALID, [_row(f"tenant {shown(name)}", str(setting.registry.folder), why, "See `smos tenant list`")])
 
 
 def _cleaned(wish: dict[str, t.Any]) -> dict[str, t.Any]:
@@ -146,7 +144,3 @@ def _cleaned(wish: dict[str, t.Any]) -> dict[str, t.Any]:
         for key, value in wish.items()
         if key not in ("job", "id", "due", "confirm")
     }
-
-
-def _row(what: str, where: str, why: str, following: str) -> dict[str, str]:
-    return {"what": what, "where": where, "why": why, "next": following}

@@ -6,6 +6,7 @@ from __future__ import annotations
 import typing as t
 from pathlib import Path
 
+from ansible_collections.smartercl.smarteros.plugins.module_utils.errors import row
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils import (
     archive,
     clashes,
@@ -33,7 +34,7 @@ class ActionModule(RegistryAction):
             document = mine.document
         elif mine is not None:
             why = "its file in the registry is of another environment, or has mistakes"
-            raise Stop(INVALID, [_row(f"tenant {mine.rut}", str(mine.path), why, "Repair or move that file first")])
+            raise Stop(INVALID, [row(f"tenant {mine.rut}", why, str(mine.path), "Repair or move that file first")])
         else:
             clashes.refuse(document["spec"], every)
         merged = tenant.merged(document, setting.specs, setting.environment)
@@ -49,7 +50,7 @@ class ActionModule(RegistryAction):
             spec = archive.read(path).document["spec"]
         except (archive.ArchiveError, ValueError, KeyError) as exc:
             raise Stop(
-                INVALID, [_row("archive", str(path), str(exc), "Give an archive of `smos tenant export`")]
+                INVALID, [row("archive", str(exc), str(path), "Give an archive of `smos tenant export`")]
             ) from exc
         spec = {key: value for key, value in spec.items() if key != "lifecycle"}
         document = {"spec": {**spec, "environments": [setting.environment]}}
@@ -57,7 +58,3 @@ class ActionModule(RegistryAction):
         if mistakes:
             raise SpecError(mistakes)
         return document
-
-
-def _row(what: str, where: str, why: str, following: str) -> dict[str, str]:
-    return {"what": what, "where": where, "why": why, "next": following}

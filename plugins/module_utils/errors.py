@@ -27,6 +27,11 @@ NEXT_STEP: t.Mapping[str, str] = {
 }
 
 
+def row(what: str, why: str, where: str = "", following: str = "") -> dict[str, str]:
+    """An error as the command line reports it: what failed, where, why, and what to do next."""
+    return {"what": what, "where": where, "why": why, "next": following}
+
+
 class ApiError(Exception):
     """A call to a provider that did not succeed.
 
@@ -44,4 +49,4 @@ class ApiError(Exception):
 
     def as_dict(self, what: str) -> dict[str, str]:
         """The error as the command line reports it: what failed, where, why, and what to do next."""
-        return {"what": what, "where": self.where, "why": self.message, "next": NEXT_STEP[self.kind]}
+        return row(what, self.message, self.where, NEXT_STEP[self.kind])

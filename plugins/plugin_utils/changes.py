@@ -25,6 +25,11 @@ _FROM: t.Mapping[str, frozenset[str]] = {
 _WAY_OUT = {DELETED: "Bring it back with `smos tenant restore` first", PURGED: "It is gone for good"}
 
 
+def must_be_confirmed(job: str, policy: t.Mapping[str, t.Any]) -> bool:
+    """Whether a step needs the tenant's slug once more: a purge always, a deletion where the environment's policy asks."""
+    return job == "purge" or (job == "delete" and bool(policy.get("confirm", True)))
+
+
 class NotPossible(Exception):
     """The step cannot be taken from where the tenant is; ``why`` and ``following`` say so."""
 

@@ -22,6 +22,11 @@ def refuse_stand_ins(names: t.Iterable[str], entries: t.Mapping[str, Entry], hos
                 refuse(spec, [entries[name]])
 
 
+def claims(spec: t.Mapping[str, t.Any]) -> frozenset[tuple[t.Any, t.Any]]:
+    """What a tenant has for itself alone, as pairs of key and value."""
+    return frozenset((key, value_at(spec, key)) for key in UNIQUE if value_at(spec, key))
+
+
 def refuse(spec: t.Mapping[str, t.Any], entries: t.Iterable[Entry]) -> None:
     """Raise Stop for what belongs to a registered tenant, also to one of another environment or with a broken spec."""
     for entry in entries:

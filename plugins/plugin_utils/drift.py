@@ -18,8 +18,12 @@ _NO_WISH = frozenset({"status", "phase", "environments", "created_at"})
 
 def fingerprint(merged: t.Mapping[str, t.Any]) -> str:
     """Sixteen characters for all that a merged tenant wants; what runs have seen is no part of it."""
-    wish = {key: value for key, value in merged.items() if key not in _NO_WISH}
-    text = json.dumps(wish, sort_keys=True, ensure_ascii=False, default=str)
+    return digest({key: value for key, value in merged.items() if key not in _NO_WISH})
+
+
+def digest(data: t.Mapping[str, t.Any]) -> str:
+    """Sixteen characters for plain data, whatever the order of its keys."""
+    text = json.dumps(data, sort_keys=True, ensure_ascii=False, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -3,10 +3,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import typing as t
 
+from ansible_collections.smartercl.smarteros.plugins.plugin_utils import drift
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils.inventory_cache import Entry
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils.tagless import plain
 
@@ -21,12 +20,6 @@ def changed_names(task_vars: t.Mapping[str, t.Any]) -> frozenset[str]:
 def document(name: str, task_vars: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     """The requested document (``{"spec": …}``) of a requested host name."""
     return t.cast("dict[str, t.Any]", plain(task_vars["hostvars"][name]["tenant_document"]))
-
-
-def fingerprint(spec: t.Mapping[str, t.Any]) -> str:
-    """Sixteen characters for a spec as a file says it."""
-    text = json.dumps(plain(spec), sort_keys=True, ensure_ascii=False, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def outdated(
@@ -44,7 +37,7 @@ def outdated(
         elif entry is not None and name in asked:
             spec = t.cast("dict[str, t.Any]", entry.document)["spec"]
             judged = plain(task_vars["hostvars"][name]["tenant_judged"])
-            if judged != fingerprint(spec) and document(name, task_vars)["spec"] != spec:
+            if judged != drift.digest(spec) and document(name, task_vars)["spec"] != spec:
                 found[name] = "another run has changed its spec since this one began"
     return found
 

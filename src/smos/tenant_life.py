@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.smartercl.smarteros.plugins.plugin_utils import archive, specs
+from ansible_collections.smartercl.smarteros.plugins.plugin_utils import archive, changes, specs
 from smos import confirm, exitcodes, tenant_work, tenants, work
 from smos.outcome import Outcome, Speaker, failure
 from smos.settings import Settings
@@ -22,7 +22,7 @@ def change(job: str, identifier: str, wish: Mapping[str, Any], command: str, set
     if job in TAKES_AWAY:
         with tenants.sound_specs():
             policy = specs.load(project.specs_dir).environments.get(settings.env, {})
-        if job == "purge" or policy.get("confirm", True):
+        if changes.must_be_confirmed(job, policy):
             what = f"{TAKES_AWAY[job]} tenant {entry.slug} ({entry.rut}) in {settings.env}"
             confirm.slug(entry.slug, what, settings)
         variables["tenant_confirm"] = [entry.slug]

@@ -7,8 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.smartercl.smarteros.plugins.module_utils import rut
-from ansible_collections.smartercl.smarteros.plugins.plugin_utils import inventory_cache, limits
+from ansible_collections.smartercl.smarteros.plugins.plugin_utils import identify, inventory_cache, limits
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils.mistakes import SpecError
 from smos import exitcodes
 from smos.outcome import Failure, failure
@@ -66,20 +65,10 @@ def _service(wish: Mapping[str, Any], merged: Mapping[str, Any], name: str) -> d
 
 
 def found(identifier: str, specs: Path, env: str) -> inventory_cache.Entry:
-    """The registry's entry for a RUT in any usual spelling, or a slug. Raises Failure when there is none."""
+    """The registry's entry for a RUT in any usual spelling, or a slug. Raises Failure when there is none that is sound."""
     try:
-        ruts = [rut.parse(identifier).canonical]
-    except rut.RutError:
-        ruts = []
-    with sound_specs():
-        entries = inventory_cache.load_ruts(specs, env, ruts) or inventory_cache.load_some(specs, env, [identifier])
-    for entry in entries.values():
-        if entry.lives_here:
-            return entry
-    raise failure(
-        exitcodes.INVALID,
-        f"tenant {identifier}",
-        f"no tenant of environment {env} has this RUT or slug",
-        str(specs / "tenants" / "registry"),
-        "See `smos tenant list`",
-    )
+        with sound_specs():
+            return identify.tenants(specs, env, [identifier])[0]
+    except identify.NoSuchTenant as exc:
+        registry = str(specs / "tenants" / "registry")
+        raise failure(exitcodes.INVALID, f"tenant {identifier}", str(exc), registry, "See `smos tenant list`") from None

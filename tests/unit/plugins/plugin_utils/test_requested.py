@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.smartercl.smarteros.plugins.plugin_utils import requested
+from ansible_collections.smartercl.smarteros.plugins.plugin_utils import drift, requested
 
 JUDGED = {"rut": "12345678-5", "slug": "acme", "plan": "starter"}
 WANTED = {**JUDGED, "plan": "professional"}
@@ -17,7 +17,7 @@ MEANWHILE = {**JUDGED, "name": "Another Name"}
 
 def variables(*changed: str) -> dict[str, Any]:
     """What a play knows when a plan was asked for; ``changed`` are the hosts that shall change."""
-    host = {"tenant_document": {"spec": WANTED}, "tenant_judged": requested.fingerprint(JUDGED)}
+    host = {"tenant_document": {"spec": WANTED}, "tenant_judged": drift.digest(JUDGED)}
     return {"groups": {requested.CHANGED: [*changed]}, "hostvars": {"acme": host, "other": {"tenant": {}}}}
 
 
