@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import typing as t
+from functools import partial
 from pathlib import Path
 
 from ansible_collections.smartercl.smarteros.plugins.module_utils import lifecycle, reconcile
@@ -35,12 +36,13 @@ class ActionModule(RegistryAction):
             return {"changed": False, "exports": {}, "errors": []}
         services = list(facts.get("smos_services") or [])
         connections = {name: self.connection_of(name, setting, task_vars) for name in services}
-        folder = Path(args["folder"])
-        outcomes = reconcile.run_all(
-            {rut: self._job(each, services, connections, folder, setting) for rut, each in chosen.items()}, AT_ONCE
-        )
+        documents = {entry.rut: entry.document for entry in setting.entries(args["tenants"]).values()}
+        jobs = {
+            rut: partial(_exported, each, documents[rut], services, connections, Path(args["folder"]), setting)
+            for rut, each in chosen.items()
+        }
+        outcomes = reconcile.run_all(jobs, AT_ONCE)
         exports = {rut: outcome for rut, outcome in outcomes.items() if not isinstance(outcome, ApiError)}
-        setting.write([(rut, status.with_export(chosen[rut]["status"], export)) for rut, export in exports.items()])
         failed = {rut: _error(chosen[rut], one) for rut, one in outcomes.items() if isinstance(one, ApiError)}
         return self._result(exports, failed, barred, facts)
 
@@ -59,24 +61,23 @@ class ActionModule(RegistryAction):
             },
         }
 
-    @staticmethod
-    def _job(
-        tenant: Row, services: list[str], connections: portable.Connections, folder: Path, setting: Setting
-    ) -> t.Callable[[], Row]:
-        def job() -> Row:
-            there = portable.held(tenant, services)
-            files = portable.collected(tenant, there, connections)
-            entry = setting.entries([tenant["slug"]])[tenant["slug"]]
-            files[archive.DOCUMENT] = json.dumps(entry.document, indent=2, ensure_ascii=False).encode() + b"\n"
-            at = status.now()
-            about = {"tenant": tenant["id"], "environment": setting.environment, "run": setting.run, "at": at}
-            path = folder / f"{tenant['slug']}-{setting.run}.tar.gz"
-            try:
-                return {**archive.write(path, {**about, "services": there}, files), "at": at}
-            except archive.ArchiveError as exc:
-                raise ApiError(str(exc)) from exc
 
-        return job
+def _exported(
+    tenant: Row, document: Row, services: list[str], connections: portable.Connections, folder: Path, setting: Setting
+) -> Row:
+    """Write the archive of one tenant, and note in its file where it is as soon as it is there. Raises ApiError."""
+    there = portable.held(tenant, services)
+    files = portable.collected(tenant, there, connections)
+    files[archive.DOCUMENT] = json.dumps(document, indent=2, ensure_ascii=False).encode() + b"\n"
+    at = status.now()
+    about = {"tenant": tenant["id"], "environment": setting.environment, "run": setting.run, "at": at}
+    path = folder / f"{tenant['slug']}-{setting.run}.tar.gz"
+    try:
+        export = {**archive.write(path, {**about, "services": there}, files), "at": at}
+    except archive.ArchiveError as exc:
+        raise ApiError(str(exc)) from exc
+    setting.write([(tenant["id"], status.with_export(tenant["status"], export))])
+    return export
 
 
 def _has_to_be_kept(tenant: Row) -> bool:

@@ -26,7 +26,8 @@ class ActionModule(RegistryAction):
         if setting.check_mode:
             return {"changed": False, "settled": [], "not_ready": []}
         try:
-            rows = self._decide(args, setting, task_vars["ansible_facts"]) if args["worked"] else []
+            decide = self._decide if args["worked"] else self._failed
+            rows = decide(args, setting, task_vars["ansible_facts"])
         finally:
             setting.locks.release(setting.run)
         not_ready = [row["host"] for row in rows if row["phase"] in ("failed", "locked", "pending")]
@@ -57,6 +58,17 @@ class ActionModule(RegistryAction):
             rows.append(_row(host, entry, phase, reason, changed=after != before))
         setting.write(blocks)
         return rows
+
+    @staticmethod
+    def _failed(args: dict[str, t.Any], setting: Setting, facts: t.Mapping[str, t.Any]) -> list[Row]:
+        """The tenants that a run without work on services failed for, as an export does; their files stay as they are."""
+        taken = facts.get("smos_taken") or {}
+        entries = setting.entries(args["tenants"]) if taken else {}
+        return [
+            _row(host, entry, "failed", taken[entry.rut], changed=False)
+            for host, entry in entries.items()
+            if entry.rut in taken
+        ]
 
     @staticmethod
     def _undone(entry: inventory_cache.Entry, setting: Setting) -> bool:

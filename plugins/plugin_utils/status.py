@@ -94,8 +94,8 @@ def with_phase(block: Row, phase: str, run: str, reason: str = "", applied: str 
 
 def with_export(block: Row, export: Row) -> Block:
     """The block that names the archive of the tenant's last export."""
-    result = {key: value for key, value in block.items() if key != "services"}
-    result["export"] = dict(export)
+    known = {key: value for key, value in block.items() if key != "services"}
+    result = {"phase": "pending", **known, "export": dict(export)}  # a tenant that no run has seen yet has no phase
     if block.get("services") is not None:
         result["services"] = block["services"]
     return result

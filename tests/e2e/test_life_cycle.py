@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.smartercl.smarteros.plugins.plugin_utils import status
 from support.instance import Done, Instance, shop
 
 ACME = ("12345678-9", "Acme Corp", "acme.smarterbot.cl")
@@ -118,6 +119,34 @@ def test_an_export_is_whole_and_private(acme: Instance, tmp_path: Path) -> None:
     assert {row["path"] for row in manifest["files"]} == names - {"manifest.json"}
     assert {"tenant.json"} < names
     assert {name.partition("/")[0] for name in names} >= {"n8n", "odoo", "chatwoot"}
+
+
+def test_an_export_that_cannot_be_written_is_no_success(acme: Instance) -> None:
+    (acme.home / "in-the-way").write_text("")
+    run = acme.run("tenant", "export", "acme", "--to", str(acme.home / "in-the-way"), "--json")
+    assert (run.code, run.document["ok"]) == (1, False), str(run)
+    assert "cannot be written" in run.why
+    assert done(acme.run("tenant", "status", "acme", "--json"), "active", changed=False)["reason"] == ""
+
+
+def test_the_purge_of_the_day_takes_only_those_whose_time_is_up(smos: Instance) -> None:
+    smos.up()
+    old, recent = shop(1), shop(2)
+    for each, since in ((old, "2026-01-01T00:00:00Z"), (recent, status.now())):
+        smos.add_files([each], lifecycle={"sandbox": {"state": "deleted", "since": since}})
+    assert smos.run("tenant", "apply").code == 0
+    for _day in range(2):
+        play = smos.play("purge_tenant.yml", "-e", "tenant_due=true")
+        assert play.code == 0, play.out[-3000:]
+        assert smos.phases() == {recent.rut: "deleted"}
+
+
+def test_a_tenant_with_a_mistake_in_its_file_is_told_by_that_mistake(smos: Instance) -> None:
+    smos.add_files([shop(1)], plan="platinum")
+    for command in ("show", "suspend"):
+        run = smos.run("tenant", command, shop(1).slug, "--json")
+        assert run.code == 2, str(run)
+        assert "spec.plan" in run.document["errors"][0]["where"], str(run)
 
 
 def test_a_failed_export_keeps_the_tenant(acme: Instance) -> None:

@@ -87,6 +87,13 @@ def test_what_was_applied_is_kept_until_something_else_is() -> None:
     assert status.with_phase(block, "failed", "run-2", "odoo: no")["applied"] == "aa"
 
 
+def test_the_archive_of_a_tenant_that_no_run_has_seen_makes_a_whole_block() -> None:
+    export = {"file": "/x.tar.gz", "sha256": "0", "bytes": 1, "at": "2026-11-22T15:26:43Z"}
+    assert status.with_export({}, export) == {"phase": "pending", "export": export}
+    block = {"phase": "active", "services": {"odoo": {"state": "ready"}}}
+    assert list(status.with_export(block, export)) == ["phase", "export", "services"]
+
+
 def test_a_reason_goes_when_the_phase_gets_better() -> None:
     failed = status.with_phase({"services": {}}, "failed", "run-1", "odoo: no")
     active = status.with_phase(failed, "active", "run-2")
