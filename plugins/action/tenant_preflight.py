@@ -6,6 +6,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.smartercl.smarteros.plugins.module_utils import lifecycle
+from ansible_collections.smartercl.smarteros.plugins.module_utils.tokens import unconfigured as is_unconfigured
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils import limits, preflight, requested, tokens
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils.action import (
     INVALID,
@@ -33,12 +34,7 @@ class ActionModule(RegistryAction):
         gone = set(facts.get("smos_failed") or [])
         tenants = [each for each in setting.tenants(args["tenants"], task_vars) if each["id"] not in gone]
         providers = [
-            preflight.Provider(
-                service["id"],
-                self.connection_of(service["id"], setting, task_vars),
-                optional=_can_be_missed(service, tenants, setting),
-                names=tokens.names_of(service, task_vars),
-            )
+            self._provider(service, tenants, setting, task_vars)
             for service in setting.specs.tenant_services()
             if any(lifecycle.concerns(each, service["id"]) for each in tenants)
         ]
@@ -51,6 +47,18 @@ class ActionModule(RegistryAction):
         for error in found.taken.values():
             self.warn(f"{error['what']}: {error['why']}")
         return self._result(found, gone, facts, setting)
+
+    def _provider(
+        self, service: Row, tenants: list[Row], setting: Setting, task_vars: dict[str, t.Any]
+    ) -> preflight.Provider:
+        connection = self.connection_of(service["id"], setting, task_vars)
+        return preflight.Provider(
+            service["id"],
+            connection,
+            # Who needs it is only asked where it is not configured: that takes a look at every tenant's file
+            optional=is_unconfigured(connection) and _can_be_missed(service, tenants, setting),
+            names=tokens.names_of(service, task_vars),
+        )
 
     def _result(self, found: preflight.Findings, gone: set[str], facts: t.Any, setting: Setting) -> Row:
         services = [name for name in facts.get("smos_services") or [] if name not in found.unconfigured]

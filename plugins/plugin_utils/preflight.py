@@ -39,7 +39,7 @@ class Provider:
     service: str
     connection: t.Mapping[str, str] = field(repr=False)
     optional: bool = False
-    """Whether tenants do without it where nothing but its address is configured."""
+    """Whether tenants can do without it as long as nothing but its address is configured."""
 
     names: t.Mapping[str, str] = field(default_factory=dict)
     """By variable: what a person has to set in the environment, where that has a name of its own."""
@@ -119,8 +119,10 @@ def usage(providers: t.Sequence[Provider], tenants: t.Sequence[dict[str, t.Any]]
     return {tenant: limits.together(counts) for tenant, counts in found.items()}
 
 
-def _client(provider: Provider, policy: transport.Policy) -> t.Any:
-    return importlib.import_module(f"{CLIENTS}.{provider.service}").connect(provider.connection, policy)
+def _client(provider: Provider, policy: transport.Policy) -> Client:
+    module: t.Any = importlib.import_module(f"{CLIENTS}.{provider.service}")
+    client: Client = module.connect(provider.connection, policy)
+    return client
 
 
 def _unsent(providers: t.Sequence[Provider]) -> dict[str, dict[str, t.Any]]:
@@ -141,4 +143,4 @@ def _unusable(provider: Provider, states: t.Mapping[str, t.Mapping[str, str]]) -
 def _row(what: str, provider: Provider, why: str, following: str) -> ErrorRow:
     url = provider.connection.get("url", "")
     where = "" if tokens.flaw(provider.service, "url", url) else url  # who knows what was put there instead
-    return {"what": what, "where": where, "why": why, "next": following}
+    return errors.row(what, why, where, following)
