@@ -36,10 +36,10 @@ class ActionModule(RegistryAction):
         ordered = plain(task_vars["ansible_facts"].get("smos_ordered") or [])
         jobs = {order["service"]: self._orders(order["registered"], task_vars) for order in ordered}
         self._wished = {each["id"]: each for each in setting.tenants(args["tenants"], task_vars)}
-        needing = {service: self._needing(service) - set(gone) for service in jobs}
+        concerned = {service: lifecycle.concerned(self._wished.values(), service) - set(gone) for service in jobs}
         with ThreadPoolExecutor(max_workers=max(len(jobs), 1)) as pool:
             working = [
-                pool.submit(self._work_on, service, orders, needing[service], setting)
+                pool.submit(self._work_on, service, orders, concerned[service], setting)
                 for service, orders in jobs.items()
             ]
         for each in working:
@@ -49,14 +49,14 @@ class ActionModule(RegistryAction):
         result["ansible_facts"]["smos_ordered"] = []
         return result
 
-    def _work_on(self, service: str, orders: list[Order], needing: set[str], setting: Setting) -> None:
+    def _work_on(self, service: str, orders: list[Order], concerned: set[str], setting: Setting) -> None:
         rows: list[dict[str, t.Any]] = []
         failed: set[str] = set()
         since = time.monotonic()
         for order in orders:
             answer = _called(order["module"], _without(failed, order["arguments"]), setting.check_mode)
             if answer.get("failed"):
-                rows += recording.all_failed(service, answer, sorted(needing - failed))
+                rows += recording.all_failed(service, answer, sorted(concerned - failed))
                 break
             found = plain(answer.get("results") or [])
             rows += [row for row in found if row["tenant"] not in failed]
@@ -67,9 +67,6 @@ class ActionModule(RegistryAction):
         step["changes"] = sum(len(row.get("changes") or []) for row in rows)
         step["errors"] = sum(bool(row.get("error")) for row in rows)
         self._steps.append(step)
-
-    def _needing(self, service: str) -> set[str]:
-        return {rut for rut, merged in self._wished.items() if lifecycle.concerns(merged, service)}
 
     @staticmethod
     def _orders(names: list[str], task_vars: dict[str, t.Any]) -> list[Order]:

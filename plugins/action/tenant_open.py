@@ -8,7 +8,7 @@ import typing as t
 from datetime import datetime
 
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils import clashes, locks, requested
-from ansible_collections.smartercl.smarteros.plugins.plugin_utils.action import LOCKED, RegistryAction, Setting, Stop
+from ansible_collections.smartercl.smarteros.plugins.plugin_utils.action import REFUSED, RegistryAction, Setting, Stop
 
 LEASE_PER_TENANT_S = 0.5  # leases are renewed between services, and one service of thousands of tenants takes minutes
 
@@ -57,7 +57,7 @@ class ActionModule(RegistryAction):
         errors.update({ids[name]: _too_late(name, ids[name], why) for name, why in late.items()})
         if errors and len(errors) == len(slugs):
             store.release(run)
-            raise Stop(LOCKED, list(errors.values()))
+            raise Stop(REFUSED, list(errors.values()))
         for error in errors.values():
             self.warn(f"{error['what']}: {error['why']}")
         return errors

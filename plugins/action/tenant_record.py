@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.smartercl.smarteros.plugins.module_utils import lifecycle
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils import recording
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils.action import RegistryAction, Setting
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils.bulk_action import ORDER
@@ -44,5 +45,5 @@ class ActionModule(RegistryAction):
     ) -> list[dict[str, t.Any]]:
         if not args["failure"]:
             return []
-        needing = setting.needing(args["service"], args["tenants"], task_vars)
-        return recording.all_failed(args["service"], args["failure"], [each for each in needing if each not in gone])
+        concerned = lifecycle.concerned(setting.tenants(args["tenants"], task_vars), args["service"])
+        return recording.all_failed(args["service"], args["failure"], sorted(concerned - gone))

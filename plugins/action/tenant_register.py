@@ -15,7 +15,7 @@ from ansible_collections.smartercl.smarteros.plugins.plugin_utils import (
     status,
 )
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils.action import (
-    LOCKED,
+    REFUSED,
     RegistryAction,
     Setting,
     Stop,
@@ -66,7 +66,7 @@ class ActionModule(RegistryAction):
         got = setting.locks.acquire([REGISTRATION], setting.run, "register", setting.pid, wait_s=PATIENCE_S)
         try:
             if got.refused:
-                raise Stop(LOCKED, [_busy(got.refused[REGISTRATION])])
+                raise Stop(REFUSED, [_busy(got.refused[REGISTRATION])])
             entries = inventory_cache.load_all(setting.root, setting.environment)
             for document in documents:
                 clashes.refuse(document["spec"], entries)

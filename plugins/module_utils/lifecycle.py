@@ -36,6 +36,11 @@ def concerns(tenant: t.Mapping[str, t.Any], service: str) -> bool:
     return state_of(tenant, service) != OUT
 
 
+def concerned(tenants: t.Iterable[t.Mapping[str, t.Any]], service: str) -> set[str]:
+    """The ids of the merged tenants that a failure of the service would concern."""
+    return {tenant["id"] for tenant in tenants if concerns(tenant, service)}
+
+
 def is_made(tenant: t.Mapping[str, t.Any], service: str) -> bool:
     """Whether there is, or may be, something of the tenant in the service."""
     seen = (tenant["status"].get("services") or {}).get(service) or {}

@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: dokploy_compose
 short_description: One compose in Dokploy, deployed to its real end
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - Sees to it that project, environment and compose exist, that the compose has this file (as raw source) and these
     variables, and that exactly this is deployed. Waits for the end of the very deployment that it started.

@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: hostinger_dns_records
 short_description: Records of a DNS zone at Hostinger
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - For installations whose zone is not at Cloudflare. Refuses a domain that Hostinger's name servers do not answer for,
     since records there would have no effect; see O(force).

@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: hostinger_firewall
 short_description: The firewall of a virtual machine at Hostinger
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - Brings the firewall of this name to exactly the rules in O(rules), makes it the machine's active one, brings its rules
     to every machine that uses it, and waits for the real end of each of these actions.

@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: hostinger_snapshot
 short_description: The snapshot of a virtual machine at Hostinger
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - Sees to it that a fresh snapshot of the machine exists, as a way back before a change, and waits until it is really made.
   - A machine has one snapshot. A new one replaces the old one, which is lost; the module does so only with

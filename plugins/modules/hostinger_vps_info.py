@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: hostinger_vps_info
 short_description: Facts of Hostinger's virtual machines
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - Reads the virtual machines of the account; all of them, or one by id, host name or address.
 options:

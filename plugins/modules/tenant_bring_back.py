@@ -10,7 +10,7 @@ module: tenant_bring_back
 short_description: Bring the data of an archive back into its tenant
 description:
   - Gives each service the files that the archive holds for it. What is there already stays and is not made twice.
-version_added: 0.2.0
+version_added: 0.1.0
 author:
   - SmarterCL (@SmarterCL)
 options:

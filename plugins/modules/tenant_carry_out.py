@@ -13,7 +13,7 @@ description:
     it in. This action makes the calls, one service beside the other; those of one service in the order of its tasks.
   - Each service's answers are written into the tenants' status as soon as they are there.
   - Failed tenants join the fact C(smos_failed), so that the rest of the run leaves them out.
-version_added: 0.2.0
+version_added: 0.1.0
 author:
   - SmarterCL (@SmarterCL)
 options:

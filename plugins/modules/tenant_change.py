@@ -12,7 +12,7 @@ description:
   - Holds what is asked for against the schema, the rules and the registry, and gives each tenant's new document and merged form.
   - Writes nothing; M(smartercl.smarteros.tenant_register) does.
   - To purge, and to delete where the environment asks for confirmation, every slug has to be given once more in O(confirm).
-version_added: 0.2.0
+version_added: 0.1.0
 author:
   - SmarterCL (@SmarterCL)
 options:

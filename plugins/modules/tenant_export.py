@@ -12,7 +12,7 @@ description:
   - One tar.gz per tenant with its spec, status, rows, workflows, bot, contacts, orders and conversations, and a manifest with checksums.
   - Unless O(every) is set, only for tenants that the specs say are deleted or purged and that no whole archive of that time exists of.
   - A tenant whose export fails is left out of the rest of the run, so that nothing is taken from it.
-version_added: 0.2.0
+version_added: 0.1.0
 author:
   - SmarterCL (@SmarterCL)
 options:

@@ -11,7 +11,7 @@ short_description: Judge the archive of an export as the request for its tenant
 description:
   - Checks the archive's checksums and holds its spec against the rules and the registry. Writes nothing.
   - A tenant that is registered keeps its own spec.
-version_added: 0.2.0
+version_added: 0.1.0
 author:
   - SmarterCL (@SmarterCL)
 options:

@@ -13,7 +13,7 @@ description:
   - Every message is written into the O(outbox) before and after it is sent. One that may have been sent is not sent again,
     because Meta knows no key that would make repeating harmless.
   - A message that fails does not fail its tenant; the result's message says what became of it.
-version_added: 0.2.0
+version_added: 0.1.0
 author:
   - SmarterCL (@SmarterCL)
 extends_documentation_fragment:

@@ -11,7 +11,7 @@ description:
   - Each call sends a message. It is never repeated when its answer is lost, because it may have been sent; the task fails
     then and says so. Limits of the number are waited for, up to a minute.
   - Accepted is not delivered. Meta tells the delivery to the webhook of the app.
-version_added: 0.2.0
+version_added: 0.1.0
 author:
   - SmarterCL (@SmarterCL)
 options:

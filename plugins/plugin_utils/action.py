@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.smartercl.smarteros.plugins.module_utils import lifecycle, lifeline
+from ansible_collections.smartercl.smarteros.plugins.module_utils import lifeline
 from ansible_collections.smartercl.smarteros.plugins.module_utils.registry.errors import StoreError
 from ansible_collections.smartercl.smarteros.plugins.module_utils.registry.store import Registry
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils import (
@@ -29,7 +29,6 @@ from ansible_collections.smartercl.smarteros.plugins.plugin_utils.schema import 
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils.tagless import plain
 
 FAILED, INVALID, UNUSABLE, REFUSED = 1, 2, 3, 4  # exit codes of the command line
-LOCKED = REFUSED
 
 
 class Stop(Exception):
@@ -118,10 +117,6 @@ class Setting:
         """The merged tenants of these host names: as just requested, or else as registered."""
         found = requested.merged_tenants(names, self.entries(names), task_vars)
         return [found[name] for name in names]
-
-    def needing(self, service: str, names: t.Sequence[str], task_vars: t.Mapping[str, t.Any]) -> list[str]:
-        """The ids of the tenants among these host names that a failure of the service concerns."""
-        return [each["id"] for each in self.tenants(names, task_vars) if lifecycle.concerns(each, service)]
 
 
 class RegistryAction(ActionBase):

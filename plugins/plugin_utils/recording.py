@@ -63,11 +63,11 @@ class Record:
         }
 
 
-def all_failed(service: str, failure: t.Mapping[str, t.Any], needing: t.Iterable[str]) -> list[Row]:
+def all_failed(service: str, failure: t.Mapping[str, t.Any], concerned: t.Iterable[str]) -> list[Row]:
     """The answers when a service could not be worked with at all: the same failure for every tenant that needs it."""
     why = str(failure.get("msg") or "it failed without a message")
     errors = failure.get("errors") or [{"what": service, "where": "", "why": why, "next": RETRY}]
-    return [{"tenant": tenant, "state": "failed", "message": why, "error": errors[0]} for tenant in needing]
+    return [{"tenant": tenant, "state": "failed", "message": why, "error": errors[0]} for tenant in concerned]
 
 
 def _cause(service: str, merged: Row) -> Row:

@@ -24,11 +24,6 @@ _RULES = (
 )
 
 
-def is_forbidden(text: str) -> bool:
-    """Say whether a text holds something that no spec may hold."""
-    return _FORBIDDEN.search(text) is not None
-
-
 def has_forbidden(value: Any) -> bool:
     """Say whether any text in a value, keys included, is forbidden. The fast question, asked of every tenant."""
     kind = value.__class__

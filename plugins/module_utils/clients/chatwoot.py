@@ -159,11 +159,6 @@ class ChatwootClient:
         self.http.hide(token)
         self._operator = {_HEADER: token}
 
-    @property
-    def has_operator(self) -> bool:
-        """Whether the account API can be used."""
-        return bool(self._operator)
-
     def token_of(self, user: int, email: str = "") -> str:
         """The token of this user, if he is ours to read and has this address (or any); else an empty text."""
         try:

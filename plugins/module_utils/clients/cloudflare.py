@@ -173,12 +173,6 @@ class Cloudflare:
                 found[tenant["id"]] = whose(taken[0])
         return found
 
-    def _may_write(self) -> bool:
-        """Whether the zone's own list of permissions lets the token change records; where it has none, nobody knows."""
-        listed = (self._zone or {}).get("permissions")
-        named = [str(each) for each in listed] if isinstance(listed, list) else []
-        return "#dns_records:edit" in named or not any(each.startswith("#dns_records:") for each in named)
-
     def _token(self) -> Token:
         """The token as Cloudflare sees it, whether a user or an account owns it.
 
