@@ -25,6 +25,7 @@ class ActionModule(RegistryAction):
 
     argument_spec: t.ClassVar[dict[str, dict[str, t.Any]]] = {
         "tenants": {"type": "list", "elements": "str", "required": True},
+        "keep_on": {"type": "bool", "default": False},
     }
 
     def work(self, args: dict[str, t.Any], setting: Setting, task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
@@ -45,7 +46,7 @@ class ActionModule(RegistryAction):
         for each in working:
             each.result()
         self._record.in_order(list(jobs))
-        result = {**self._record.as_result(gone), "steps": self._steps}
+        result = {**self._record.as_result(gone, args["keep_on"]), "steps": self._steps}
         result["ansible_facts"]["smos_ordered"] = []
         return result
 

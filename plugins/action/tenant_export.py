@@ -18,7 +18,7 @@ Row = dict[str, t.Any]
 
 
 class ActionModule(RegistryAction):
-    """A tenant whose export fails is barred: nothing is taken from it in this run."""
+    """A tenant whose export fails is left out of the rest of the run, so that nothing is taken from it."""
 
     argument_spec: t.ClassVar[dict[str, dict[str, t.Any]]] = {
         "tenants": {"type": "list", "elements": "str", "required": True},
@@ -29,8 +29,8 @@ class ActionModule(RegistryAction):
     def work(self, args: dict[str, t.Any], setting: Setting, task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         """See the documentation of the module of the same name."""
         facts = task_vars["ansible_facts"]
-        barred = list(facts.get("smos_barred") or [])
-        tenants = [each for each in setting.tenants(args["tenants"], task_vars) if each["id"] not in barred]
+        gone = list(facts.get("smos_failed") or [])
+        tenants = [each for each in setting.tenants(args["tenants"], task_vars) if each["id"] not in gone]
         chosen = {each["id"]: each for each in tenants if args["every"] or _has_to_be_kept(each)}
         if setting.check_mode or not chosen:
             return {"changed": False, "exports": {}, "errors": []}
@@ -44,21 +44,16 @@ class ActionModule(RegistryAction):
         outcomes = reconcile.run_all(jobs, AT_ONCE)
         exports = {rut: outcome for rut, outcome in outcomes.items() if not isinstance(outcome, ApiError)}
         failed = {rut: _error(chosen[rut], one) for rut, one in outcomes.items() if isinstance(one, ApiError)}
-        return self._result(exports, failed, barred, facts)
+        return self._result(exports, failed, gone, facts)
 
     @staticmethod
-    def _result(exports: Row, failed: dict[str, dict[str, str]], barred: list[str], facts: t.Any) -> Row:
+    def _result(exports: Row, failed: dict[str, dict[str, str]], gone: list[str], facts: t.Any) -> Row:
         taken = {**(facts.get("smos_taken") or {}), **{rut: error["why"] for rut, error in failed.items()}}
-        known = [*(facts.get("smos_failed") or [])]
         return {
             "changed": bool(exports),
             "exports": exports,
             "errors": list(failed.values()),
-            "ansible_facts": {
-                "smos_barred": [*barred, *failed],
-                "smos_failed": [*known, *(rut for rut in failed if rut not in known)],
-                "smos_taken": taken,
-            },
+            "ansible_facts": {"smos_failed": [*gone, *failed], "smos_taken": taken},
         }
 
 

@@ -35,7 +35,6 @@ class ActionModule(RegistryAction):
             "smos_waves": setting.specs.waves(services),
             "smos_failed": [*refused],
             "smos_locked": [*refused],
-            "smos_barred": [*refused],
             "smos_ordered": [],
         }
         return {"changed": False, "errors": list(refused.values()), "ansible_facts": facts}

@@ -70,7 +70,6 @@ class ActionModule(RegistryAction):
             "errors": list(found.taken.values()),
             "ansible_facts": {
                 "smos_failed": [*gone, *found.taken],
-                "smos_barred": [*(facts.get("smos_barred") or []), *found.taken],
                 "smos_taken": why,
                 "smos_services": services,
                 "smos_waves": setting.specs.waves(services),

@@ -20,6 +20,7 @@ class ActionModule(RegistryAction):
         "registered": {"type": "list", "elements": "str", "default": []},
         "failure": {"type": "dict"},
         "tenants": {"type": "list", "elements": "str", "default": []},
+        "keep_on": {"type": "bool", "default": False},
     }
 
     def work(self, args: dict[str, t.Any], setting: Setting, task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
@@ -32,7 +33,7 @@ class ActionModule(RegistryAction):
         record = recording.Record()
         rows = self._results(args["registered"], task_vars) or self._failure(args, setting, task_vars, set(gone))
         record.take(args["service"], rows, setting, {})
-        return record.as_result(gone)
+        return record.as_result(gone, args["keep_on"])
 
     @staticmethod
     def _results(names: list[str], task_vars: dict[str, t.Any]) -> list[dict[str, t.Any]]:

@@ -39,7 +39,7 @@ class ActionModule(RegistryAction):
         """See the documentation of the module of the same name."""
         entries = setting.entries(args["tenants"])
         clashes.refuse_stand_ins(args["tenants"], entries, task_vars["hostvars"])
-        barred = task_vars["ansible_facts"].get("smos_barred") or []
+        barred = task_vars["ansible_facts"].get("smos_failed") or []
         new = {name: requested.document(name, task_vars) for name in args["tenants"] if name not in entries}
         wanted = {name: requested.document(name, task_vars) for name in requested.changed_names(task_vars)}
         edited = {
@@ -77,7 +77,7 @@ class ActionModule(RegistryAction):
     @staticmethod
     def _mark(setting: Setting, names: list[str], new: set[str], facts: t.Mapping[str, t.Any]) -> None:
         """Set tenants that are not what they shall be to pending, and say which services the environment is without."""
-        barred, without = facts.get("smos_barred") or [], facts.get("smos_unconfigured") or {}
+        barred, without = facts.get("smos_failed") or [], facts.get("smos_unconfigured") or {}
         blocks = []
         for name, entry in setting.entries(names).items():
             before = block = entry.merged["status"]

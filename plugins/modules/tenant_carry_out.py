@@ -22,6 +22,10 @@ options:
     type: list
     elements: str
     required: true
+  keep_on:
+    description: Tenants that fail here stay in the run. Closing leaves no service open because another one failed.
+    type: bool
+    default: false
 extends_documentation_fragment:
   - smartercl.smarteros.registry_action
 """

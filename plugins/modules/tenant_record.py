@@ -33,6 +33,10 @@ options:
     type: list
     elements: str
     default: []
+  keep_on:
+    description: Tenants that fail here stay in the run. Closing leaves no service open because another one failed.
+    type: bool
+    default: false
 extends_documentation_fragment:
   - smartercl.smarteros.registry_action
 """

@@ -51,9 +51,9 @@ class Record:
         """Tell the changes in the order of the services, whichever of them was faster."""
         self.changes.sort(key=lambda change: services.index(change["service"]))
 
-    def as_result(self, failed_before: t.Iterable[str]) -> Row:
-        """The result of an action; sets the fact smos_failed."""
-        failed = list(dict.fromkeys([*failed_before, *self.failed]))
+    def as_result(self, failed_before: t.Iterable[str], keep_on: bool) -> Row:
+        """The result of an action; sets the fact smos_failed. With ``keep_on`` the tenants that failed now stay in the run."""
+        failed = list(dict.fromkeys([*failed_before, *(() if keep_on else self.failed)]))
         return {
             "changed": self.changed,
             "changes": self.changes,
