@@ -7,7 +7,7 @@ import typing as t
 from pathlib import Path
 
 from ansible_collections.smartercl.smarteros.plugins.module_utils import transport
-from ansible_collections.smartercl.smarteros.plugins.module_utils.errors import ApiError
+from ansible_collections.smartercl.smarteros.plugins.module_utils.errors import ApiError, row
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils import archive, portable
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils.action import (
     FAILED,
@@ -33,8 +33,7 @@ class ActionModule(RegistryAction):
         try:
             found = archive.read(Path(args["archive"]))
         except archive.ArchiveError as exc:
-            row = {"what": "archive", "where": args["archive"], "why": str(exc), "next": "Give a whole archive"}
-            raise Stop(INVALID, [row]) from exc
+            raise Stop(INVALID, [row("archive", str(exc), args["archive"], "Give a whole archive")]) from exc
         failed = task_vars["ansible_facts"].get("smos_failed") or []
         tenants = [
             each for each in setting.tenants(args["tenants"], task_vars) if each["id"] == found.manifest["tenant"]
@@ -58,7 +57,7 @@ class ActionModule(RegistryAction):
                 connection = self.connection_of(service, setting, task_vars)
                 done += exporter.bring_back(connection, tenant, files, transport.Policy())
             except ApiError as exc:
-                row = exc.as_dict(f"{service} of tenant {tenant['slug']} ({tenant['id']})")
                 so_far = f"; brought back before it: {'; '.join(done)}" if done else ""
-                raise Stop(FAILED, [{**row, "why": f"{exc.message}{so_far}"}]) from exc
+                error = exc.as_dict(f"{service} of tenant {tenant['slug']} ({tenant['id']})")
+                raise Stop(FAILED, [{**error, "why": f"{exc.message}{so_far}"}]) from exc
         return done

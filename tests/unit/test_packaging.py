@@ -33,7 +33,7 @@ def test_the_wheel_holds_one_command_and_one_collection(packed: list[str]) -> No
     assert all(name.startswith(f"{COLLECTION}/") for name in packed if name.startswith("ansible_collections/"))
 
 
-@pytest.mark.parametrize("folder", ["inventories", "meta", "playbooks", "plugins", "roles", "specs"])
+@pytest.mark.parametrize("folder", ["docs", "inventories", "meta", "playbooks", "plugins", "roles", "specs", "system"])
 def test_every_file_that_a_run_may_need_is_in_the_wheel(packed: list[str], folder: str) -> None:
     listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard", folder]
     known = subprocess.run(listed, cwd=ROOT, check=True, capture_output=True, text=True).stdout.splitlines()
