@@ -110,7 +110,7 @@ def test_answers_that_never_come_in_a_tenants_life_do_nothing_twice(smos: Instan
 def test_an_answer_slower_than_the_time_out_makes_nothing_twice(smos: Instance) -> None:
     """The same with a connection that stays open and silent: our own time-out ends it."""
     smos.up()
-    short = json.dumps({f"{provider}_timeout": 1.5 for provider in SERVICES})
+    short = json.dumps({f"{provider}_timeout": 3 for provider in SERVICES})
     for provider, operation in (
         ("chatwoot", "platform.accounts.create"),
         ("n8n", "workflows.create"),

@@ -14,7 +14,7 @@ import pytest
 
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils import archive
 from support import processes
-from support.instance import Done, Instance, Shop, shop
+from support.instance import PATIENCE_S, Done, Instance, Shop, shop
 from support.phases import off
 from support.sandbox_api import ByHand
 
@@ -26,7 +26,7 @@ DONE, INVALID = 0, 2  # exit codes
 STEPS = 12
 CONTACTS = ("Rosa Díaz", "Juan Pérez", "Óscar Ñuñez")
 
-pytestmark = [pytest.mark.timeout(900), pytest.mark.slow]
+pytestmark = [pytest.mark.timeout(3600), pytest.mark.slow]
 
 # From each phase: the jobs that a tenant can take there, and where they lead
 LIFE: dict[str, dict[str, str]] = {
@@ -219,9 +219,9 @@ def _kill(run: subprocess.Popen[str], victim: str) -> str:
     }[victim]
     processes.kill(chosen)
     if victim == "ansible-playbook":
-        run.wait(60)  # smos itself ends, and tells that the run failed
+        run.wait(PATIENCE_S)  # smos itself ends, and tells that the run failed
     else:
-        run.wait(5)
+        run.wait(60)
     return f"{len(chosen)} of {1 + len(family)} processes"
 
 

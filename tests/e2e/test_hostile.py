@@ -13,7 +13,7 @@ from support.instance import Instance, shop
 SHOP = shop(7)
 WAYS = ("a page in the place of JSON", "a drip in the body", "a body without end", "JSON [[]] with status 200 OK")
 PATIENCE_S = 25  # of the look at the providers before a run: two answers of ten seconds, and one connection
-COMMAND_S = 30  # what the command itself may need on a busy machine
+COMMAND_S = 200  # what the command itself may need on a busy machine; without a limit it would never end
 
 
 @pytest.fixture(scope="module")

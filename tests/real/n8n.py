@@ -81,7 +81,7 @@ def _settings(url: str, port: int, folder: Path, postgres: Postgres, database: s
 
 def _says_json(address: str) -> bool:
     try:
-        answer = requests.get(address, timeout=5)
+        answer = requests.get(address, timeout=30)
         answer.json()
     except requests.RequestException:
         return False
@@ -94,7 +94,7 @@ def _api_key(url: str) -> str:
         browser.headers["browser-id"] = "smarteros-tests"
 
         def call(method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-            answer = browser.request(method, f"{url}/rest{path}", json=body, timeout=30)
+            answer = browser.request(method, f"{url}/rest{path}", json=body, timeout=60)
             if not answer.ok:
                 raise RuntimeError(f"n8n answered {answer.status_code} to {method} {path}: {answer.text[:500]}")
             return answer.json()["data"]
@@ -102,7 +102,7 @@ def _api_key(url: str) -> str:
         call("POST", "/owner/setup", OWNER)
         sign_in = {"emailOrLdapLoginId": OWNER["email"], "email": OWNER["email"], "password": OWNER["password"]}
         call("POST", "/login", sign_in)
-        scopes = browser.get(f"{url}/rest/api-keys/scopes", timeout=30)
+        scopes = browser.get(f"{url}/rest/api-keys/scopes", timeout=60)
         known = scopes.json().get("data", []) if scopes.ok and "json" in scopes.headers.get("content-type", "") else []
         made = call("POST", "/api-keys", {"label": "smarteros", "expiresAt": None, "scopes": known})
         key: str = made.get("rawApiKey") or made["apiKey"]

@@ -46,7 +46,7 @@ def server(postgres: Postgres) -> Iterator[Odoo11]:
         odoo = [str(python), "-c", START, "-c", str(config), "-d", database]
         modules = ["-i", "base,l10n_cl,account_invoicing", "--without-demo=all", "--stop-after-init"]
         with (folder / "init.log").open("w") as out:
-            subprocess.run([*odoo, *modules], stdout=out, stderr=out, cwd=folder, check=True, timeout=300)
+            subprocess.run([*odoo, *modules], stdout=out, stderr=out, cwd=folder, check=True, timeout=1200)
         url = f"http://127.0.0.1:{port}"
         with running(odoo, log=log, cwd=folder) as process:
             # The first request always fails (a stray addon of this packaging), later ones work.

@@ -73,7 +73,7 @@ def cluster() -> Iterator[Postgres]:
         ) as server:
             answers = [str(where / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port)]
             wait_until(
-                lambda: subprocess.run(answers).returncode == 0, "PostgreSQL", process=server, log=log, seconds=30
+                lambda: subprocess.run(answers).returncode == 0, "PostgreSQL", process=server, log=log, seconds=120
             )
             yield Postgres(where, port)
     finally:

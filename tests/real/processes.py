@@ -54,7 +54,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def wait_until(
-    ready: Callable[[], bool], what: str, *, process: subprocess.Popen[bytes], log: Path, seconds: float = 120
+    ready: Callable[[], bool], what: str, *, process: subprocess.Popen[bytes], log: Path, seconds: float = 600
 ) -> None:
     """Return once `ready()` holds; fail with the end of the log when the process ends first or time is up."""
     deadline = time.monotonic() + seconds

@@ -12,13 +12,13 @@ from real.odoo11 import Odoo11
 
 
 def _api(server: N8n, path: str, key: str | None = None) -> requests.Response:
-    return requests.get(f"{server.url}/api/v1{path}", headers={"X-N8N-API-KEY": key or server.api_key}, timeout=30)
+    return requests.get(f"{server.url}/api/v1{path}", headers={"X-N8N-API-KEY": key or server.api_key}, timeout=60)
 
 
 def test_n8n_1_64_answers_its_api_with_the_key_and_refuses_another(real_n8n: N8n) -> None:
     assert "data" in _api(real_n8n, "/workflows").json()
     assert _api(real_n8n, "/workflows", "wrong").status_code == 401
-    settings = requests.get(f"{real_n8n.url}/rest/settings", timeout=30).json()["data"]
+    settings = requests.get(f"{real_n8n.url}/rest/settings", timeout=60).json()["data"]
     assert settings["versionCli"] == real_n8n.version == "1.64.3"
 
 

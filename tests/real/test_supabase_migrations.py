@@ -170,7 +170,7 @@ def test_two_runs_at_once_apply_everything_once(project: Project, folder: Path) 
     (folder / "0006_slow.sql").write_text("select pg_sleep(0.5);\ncreate table public.slow (id text);\n")
     sql = [sys.executable, "-c", STARTER, str(folder), project.url]
     with ThreadPoolExecutor(4) as pool:
-        done = list(pool.map(lambda _: subprocess.run(sql, capture_output=True, text=True, timeout=60), range(4)))
+        done = list(pool.map(lambda _: subprocess.run(sql, capture_output=True, text=True, timeout=300), range(4)))
     assert [each.returncode for each in done] == [0] * 4, [each.stdout + each.stderr for each in done]
     assert recorded(project) == [f"{n:04d}" for n in range(1, 7)]
 
@@ -189,26 +189,45 @@ for each in service.apply(sql, service.pending(files, service.history(sql))):
 
 
 @pytest.fixture
-def slow(project: Project, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A run that is in the middle of its sixth migration."""
-    text = "create table public.slow (id text);\nselect pg_sleep(1.5);\ncreate table public.slow_too (id text);\n"
+def gate(project: Project) -> Iterator[psycopg.Connection[Any]]:
+    """Holds up whoever reads public.gate, until it is rolled back."""
+    with project.connect() as holder:
+        holder.execute("create table public.gate ()")
+        holder.autocommit = False
+        holder.execute("lock table public.gate in access exclusive mode")
+        yield holder
+
+
+def wait_for_waiting(project: Project, number: int) -> None:
+    """Return when so many wait for a lock."""
+    ends = time.monotonic() + 120
+    while project.rows("select count(*) from pg_stat_activity where wait_event_type = 'Lock'") != [number]:
+        assert time.monotonic() < ends
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def slow(project: Project, folder: Path, gate: psycopg.Connection[Any]) -> Iterator[subprocess.Popen[bytes]]:
+    """A run that is in the middle of its sixth migration, and stays there until the gate opens."""
+    text = "create table public.slow (id text);\nselect from public.gate;\ncreate table public.slow_too (id text);\n"
     (folder / "0006_slow.sql").write_text(text)
     with subprocess.Popen([sys.executable, "-c", STARTER, str(folder), project.url]) as run:
-        ends = time.monotonic() + 30
-        while not project.rows("select 1 from pg_stat_activity where wait_event = 'PgSleep'"):
-            assert time.monotonic() < ends
-            time.sleep(0.02)
+        wait_for_waiting(project, 1)
         yield run
         run.kill()
 
 
 def test_kill_9_in_the_middle_leaves_before_or_after_and_the_next_run_completes(
-    project: Project, folder: Path, slow: subprocess.Popen[bytes]
+    project: Project, folder: Path, slow: subprocess.Popen[bytes], gate: psycopg.Connection[Any]
 ) -> None:
     slow.send_signal(signal.SIGKILL)
     slow.wait()
     assert project.rows("select to_regclass('public.slow')::text") == [None], "half a file can be seen"
-    answer = migrate(project, folder)  # waits for the lock that the server still holds
+    with ThreadPoolExecutor(1) as pool:
+        next_run = pool.submit(migrate, project, folder)
+        wait_for_waiting(project, 2)  # the next run too, for what the server still holds
+        gate.rollback()
+        answer = next_run.result()
     assert not answer.get("failed"), answer
     assert recorded(project) == [f"{n:04d}" for n in range(1, 7)]
     assert project.rows("select to_regclass('public.slow_too')::text") == ["slow_too"]
@@ -216,10 +235,11 @@ def test_kill_9_in_the_middle_leaves_before_or_after_and_the_next_run_completes(
 
 
 def test_a_server_process_that_dies_in_the_middle_leaves_the_state_before(
-    project: Project, folder: Path, slow: subprocess.Popen[bytes]
+    project: Project, folder: Path, slow: subprocess.Popen[bytes], gate: psycopg.Connection[Any]
 ) -> None:
-    project.rows("select pg_terminate_backend(pid) from pg_stat_activity where wait_event = 'PgSleep'")
-    assert slow.wait(30) != 0
+    project.rows("select pg_terminate_backend(pid) from pg_stat_activity where wait_event_type = 'Lock'")
+    assert slow.wait(300) != 0
+    gate.rollback()
     assert recorded(project)[-1] == "0005"
     assert project.rows("select to_regclass('public.slow')::text") == [None]
     assert migrate(project, folder)["applied"] == ["0006_slow.sql"]

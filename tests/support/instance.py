@@ -35,7 +35,7 @@ SERVICES = tuple(
         key=lambda name: int(CATALOGUE[name]["provisioning"]),
     )
 )
-PATIENCE_S = 240
+PATIENCE_S = 600  # for one command; many times what it needs, because the machine may be busy
 # What a run in production would have in its environment; a test starts from nothing.
 _NOT_INHERITED = ("SMOS_", "ANSIBLE_", "PYTEST_", "SMTP_", *(f"{name.upper()}_" for name in CATALOGUE))
 

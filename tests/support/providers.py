@@ -110,7 +110,7 @@ class Inventory:
 
 def read(file: Path) -> Inventory:
     """The inventory of a sandbox, by the path of its `state.db`; it may be running."""
-    with sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=10) as db:
+    with sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=60) as db:
         tenants: dict[str, Counter[str]] = {}
         nameless: list[str] = []
         for kind, query in _QUERIES.items():
@@ -129,7 +129,7 @@ def read(file: Path) -> Inventory:
 
 def content(file: Path) -> Content:
     """Every row of every provider table, to compare two moments; only the time of a user's last login is left out."""
-    with sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=10) as db:
+    with sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=60) as db:
         db.row_factory = sqlite3.Row
         tables = [name for (name,) in db.execute(_HOLDINGS)]
         found = {name: [dict(row) for row in db.execute(f'SELECT * FROM "{name}"')] for name in tables}

@@ -22,7 +22,7 @@ class ByHand:
         self._session.trust_env = False
 
     def _ask(self, method: str, path: str, headers: dict[str, str], **more: Any) -> Any:
-        answer = self._session.request(method, f"{self._url}{path}", headers=headers, timeout=10, **more)
+        answer = self._session.request(method, f"{self._url}{path}", headers=headers, timeout=60, **more)
         answer.raise_for_status()
         return answer.json() if answer.content else None
 

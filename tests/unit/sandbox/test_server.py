@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import signal
 import socket
+import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ import pytest
 import requests
 
 from smos.sandbox import app, process, server
+from support.processes import costs
 
 ZONE = "/zones/023e105f4ecef8ad9ca31a8372d0c353/dns_records"
 
@@ -46,6 +49,14 @@ def cloudflare(box: server.Sandbox, path: str) -> str:
     return box.provider_url("cloudflare") + path
 
 
+def until(reached: Callable[[], bool]) -> None:
+    """Wait for it as long as even a busy machine needs."""
+    ends = time.monotonic() + 55  # a request with the longest latency is not answered yet
+    while not reached():
+        assert time.monotonic() < ends
+        time.sleep(0.01)
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -69,16 +80,28 @@ def test_every_provider_has_distinct_operations_and_its_own_tables() -> None:
         assert all(f" {provider.name}_" in line and "IF NOT EXISTS" in line for line in tables)
 
 
-def test_up_starts_it_quickly_and_finds_it_again(home: Path) -> None:
-    began = time.monotonic()
+def test_up_starts_it_and_finds_it_again(home: Path) -> None:
     first = server.up(home)
-    assert time.monotonic() - began < 5
     assert server.up(home) == first
     assert server.ensure(home) == first
     found = server.status(home)
     assert found is not None
     assert (found["url"], found["pid"], found["state"]) == (first.url, first.pid, str(home.resolve()))
     assert (home / "url").read_text().strip() == first.url
+
+
+def test_a_start_takes_little_more_than_reading_its_code(home: Path) -> None:
+    command = [sys.executable, "-P", "-c", "import uvicorn, smos.sandbox.__main__"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+
+    def start() -> None:
+        server.up(home)
+        os.kill(server.up(home).pid, signal.SIGKILL)
+
+    reading, starting = costs(
+        lambda: subprocess.run(command, env=environment, check=True), start, turns=5, clock=time.monotonic
+    )
+    assert starting < 4 * reading, "usually 1.2"
 
 
 def test_many_at_once_get_one_server(home: Path) -> None:
@@ -182,42 +205,53 @@ def test_faults_cut_the_connection_or_leave_the_caller_waiting(
     assert api.get(cloudflare(box, "/zones")).ok
     record = {"type": "A", "name": "late", "content": "192.0.2.4", "ttl": 300}
     server.fault(home, {"operation": "dns_records.create", "kind": "timeout_after_commit"})
-    with pytest.raises(requests.ReadTimeout):
-        api.post(cloudflare(box, ZONE), json=record, timeout=0.3)
-    server.fault(home, operation="dns_records.create", kind="timeout_before", seconds=0.2)
-    with pytest.raises(requests.ConnectionError):
-        api.post(cloudflare(box, ZONE), json={**record, "name": "never"})
-    names = {item["name"] for item in api.get(cloudflare(box, ZONE)).json()["result"]}
-    assert "late.smarterbot.cl" in names
-    assert "never.smarterbot.cl" not in names
-    assert [rule["fired"] for rule in server.faults(home)] == [1, 1, 1]
-    assert server.clear_faults(home) == 3
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(requests.post, cloudflare(box, ZONE), json=record, headers=dict(api.headers))
+        until(lambda: server.faults(home)[1]["fired"] == 1)
+        server.fault(home, operation="dns_records.create", kind="timeout_before", seconds=0.2)
+        with pytest.raises(requests.ConnectionError):
+            api.post(cloudflare(box, ZONE), json={**record, "name": "never"})
+        names = {item["name"] for item in api.get(cloudflare(box, ZONE)).json()["result"]}
+        assert "late.smarterbot.cl" in names
+        assert "never.smarterbot.cl" not in names
+        assert [rule["fired"] for rule in server.faults(home)] == [1, 1, 1]
+        assert server.clear_faults(home) == 3
+        assert not waiting.done()
+        server.down(home)
+        with pytest.raises(requests.ConnectionError):
+            waiting.result(60)
 
 
 def test_a_hanging_request_does_not_hold_up_the_others_or_the_end(
-    home: Path, box: server.Sandbox, api: requests.Session
+    home: Path, box: server.Sandbox, api: requests.Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Longer than the request hangs at most: an end that waits for it is seen, whatever the machine is busy with
+    monkeypatch.setattr(process, "stop", functools.partial(process.stop, patience=300))
     server.fault(home, operation="zones.list", kind="timeout_before")
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(api.get, cloudflare(box, "/zones"))
-        while not server.faults(home)[0]["fired"]:
-            time.sleep(0.01)
+        until(lambda: server.faults(home)[0]["fired"] == 1)
         assert requests.get(cloudflare(box, "/user/tokens/verify")).status_code == 400
         began = time.monotonic()
         assert server.down(home)
-        assert time.monotonic() - began < 4
+        assert time.monotonic() - began < 60  # the request would hang for two minutes
         with pytest.raises(requests.ConnectionError):
-            waiting.result(10)
+            waiting.result(60)
 
 
 def test_latency_is_shared_by_requests_at_the_same_time(home: Path) -> None:
     box = server.up(home, latency_ms=200)
     began = time.monotonic()
+    assert requests.get(cloudflare(box, "/zones")).status_code == 400
+    assert time.monotonic() - began >= 0.2
+    server.settings(home, latency_ms=60_000)
+    server.forget_requests(home)
     with ThreadPoolExecutor(16) as pool:
-        codes = list(pool.map(lambda _: requests.get(cloudflare(box, "/zones")).status_code, range(16)))
-    assert set(codes) == {400}
-    assert 0.2 <= time.monotonic() - began < 1.5
-    assert server.settings(home, latency_ms=0)["latency_ms"] == 0
+        waiting = [pool.submit(requests.get, cloudflare(box, "/zones")) for _ in range(16)]
+        until(lambda: server.requests(home)["matching"] == 16)  # each is there, and none is answered
+        assert not any(each.done() for each in waiting)
+        assert server.settings(home, latency_ms=0)["latency_ms"] == 0
+        server.down(home)
 
 
 def test_reset_empties_one_provider_or_all(home: Path, box: server.Sandbox, api: requests.Session) -> None:
@@ -261,18 +295,33 @@ def test_nothing_can_be_asked_of_a_sandbox_that_does_not_run(home: Path) -> None
     assert server.status(home) is None
 
 
-def test_it_serves_a_thousand_simple_requests_a_second(box: server.Sandbox) -> None:
+def test_an_answer_on_a_kept_connection_comes_as_fast_as_on_a_new_one(box: server.Sandbox) -> None:
+    """Packets that are held back (for 40 ms each) are so on kept connections only."""
+    token = {"authorization": "Bearer sandbox-cloudflare-token"}
+    kept = requests.Session()
+
+    def ask(session: requests.Session) -> None:
+        assert session.get(cloudflare(box, "/user/tokens/verify"), headers=token).ok
+
+    def ask_anew() -> None:
+        with requests.Session() as session:
+            ask(session)
+
+    ask(kept)
+    # Not the least: now and then a packet is not held back for long
+    new, again = costs(ask_anew, lambda: ask(kept), turns=40, clock=time.monotonic, of=statistics.median)
+    assert again < 4 * new, "usually 0.7"
+
+
+def test_many_clients_at_once_are_all_served(box: server.Sandbox) -> None:
     def ask(_: int) -> None:
         with requests.Session() as session:
             session.headers["authorization"] = "Bearer sandbox-cloudflare-token"
             for _ in range(50):
                 assert session.get(cloudflare(box, "/user/tokens/verify")).ok
 
-    began = time.monotonic()
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(ask, range(8)))
-    # The clients here are the slow part; the figure guards against a return of delayed packets (40 ms each).
-    assert 400 / (time.monotonic() - began) > 250
 
 
 def test_no_secret_is_in_any_file_of_the_state(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -283,7 +332,7 @@ def test_no_secret_is_in_any_file_of_the_state(home: Path, monkeypatch: pytest.M
     logged = []
     for name, path, body, headers in planted_calls(tokens):
         base = box.provider_url(name).replace("{shop}", "acme.myshopify.com")
-        requests.post(base + path, json=body, headers=headers, timeout=10)
+        requests.post(base + path, json=body, headers=headers, timeout=60)
         logged.append(name)
     found = server.requests(home)["requests"]
     assert [row["provider"] for row in found] == logged

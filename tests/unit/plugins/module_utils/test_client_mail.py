@@ -33,7 +33,7 @@ class Sink:
         self._ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
         self._thread.start()
-        assert self._ready.wait(10)
+        assert self._ready.wait(60)
 
     async def _serve(self) -> None:
         loop, done = asyncio.get_running_loop(), asyncio.Event()
@@ -51,7 +51,7 @@ class Sink:
         async def asked() -> t.Any:
             return question()
 
-        return asyncio.run_coroutine_threadsafe(asked(), self._loop).result(10)
+        return asyncio.run_coroutine_threadsafe(asked(), self._loop).result(60)
 
     @property
     def messages(self) -> list[dict[str, t.Any]]:
@@ -62,12 +62,12 @@ class Sink:
 
     def client(self, **more: t.Any) -> MailClient:
         wish = {"host": "127.0.0.1", "port": str(self.port), "user": smtp.USER, "password": PASSWORD}
-        policy = Policy(read=2.0)
+        policy = Policy(read=60.0)
         return client_mail.connect({**wish, "from": "no-reply@example.com", "tls": "none", **more}, policy)
 
     def close(self) -> None:
         self._stop()
-        self._thread.join(10)
+        self._thread.join(60)
 
 
 @pytest.fixture

@@ -90,7 +90,7 @@ def test_no_more_than_the_wished_number_works_at_once() -> None:
         with lock:
             running[0] += 1
             most[0] = max(most[0], running[0])
-        gate.wait(5)
+        gate.wait(60)
         with lock:
             running[0] -= 1
 

@@ -36,7 +36,7 @@ def wire(monkeypatch: pytest.MonkeyPatch) -> Wire:
 
 def run(wire: Wire, module: Any, check: bool = False, **more: Any) -> dict[str, Any]:
     if "wait_timeout" in module.OPTIONS:
-        more = {"poll": 0, "wait_timeout": 5, **more}
+        more = {"poll": 0, "wait_timeout": 60, **more}
     return run_module(module, check, url=wire.base_url, token=TOKEN, **more)
 
 

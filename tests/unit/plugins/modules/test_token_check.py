@@ -28,7 +28,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> t.Callable[..., dict[str, t.Any]]:
 
         monkeypatch.setattr(verdicts, "ask", ask)
         try:
-            token_check.work(bulk.InProcess({"providers": list(providers), "timeout": 1.0}, check_mode=False))
+            token_check.work(bulk.InProcess({"providers": list(providers), "timeout": 60.0}, check_mode=False))
         except bulk.Ended as end:
             return end.result
         raise AssertionError("it did not end")

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import multiprocessing
 import os
@@ -16,6 +17,7 @@ import pytest
 
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils import locks
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils.locks import Holder, LockError, Locks
+from support.processes import costs
 
 ONE, TWO, THREE = "10000001-6", "10000002-4", "10000003-2"
 
@@ -45,8 +47,8 @@ def test_a_free_lock_is_taken_and_says_by_whom_and_why(store: Locks) -> None:
     holder = store.held()[ONE]
     assert (holder.run, holder.reason, holder.pid) == ("run-a", "create tenant", os.getpid())
     assert holder.holder.endswith("@" + holder.host)
-    assert holder.age_s < 5
-    assert 890 < holder.left_s <= 900
+    assert holder.age_s < 60
+    assert 840 < holder.left_s <= 900
     assert sorted(json.loads((store.folder / f"sandbox.{ONE}.lock").read_text())) == sorted(Holder.__dataclass_fields__)
 
 
@@ -90,7 +92,7 @@ def test_the_lock_of_a_dead_process_is_taken_over_with_a_notice(store: Locks, sl
 def test_a_dead_process_that_nobody_has_waited_for_is_dead(store: Locks, sleeper: subprocess.Popen[bytes]) -> None:
     store.acquire([ONE], "run-a", "x", sleeper.pid)
     sleeper.kill()
-    time.sleep(0.2)
+    os.waitid(os.P_PID, sleeper.pid, os.WEXITED | os.WNOWAIT)  # it is dead, and stays a zombie
     assert store.acquire([ONE], "run-b", "x").taken == (ONE,)
 
 
@@ -124,9 +126,9 @@ def test_without_proc_only_the_lease_counts(
     monkeypatch.setattr(locks, "_PROC", tmp_path / "no-proc")
     locks._machine.cache_clear()
     try:
-        store.acquire([ONE], "run-a", "x", 999_999_999, lease_s=0.3)
+        store.acquire([ONE], "run-a", "x", 999_999_999)
         assert list(store.acquire([ONE], "run-b", "x").refused) == [ONE]
-        time.sleep(0.3)
+        rewrite(store, ONE, expires_at=time.time() - 1)
         assert store.acquire([ONE], "run-b", "x").taken == (ONE,)
     finally:
         locks._machine.cache_clear()
@@ -161,17 +163,17 @@ def test_releasing_where_nothing_was_ever_locked_makes_nothing(tmp_path: Path) -
 
 
 def test_waiting_ends_when_the_lock_is_free(store: Locks, sleeper: subprocess.Popen[bytes]) -> None:
-    store.acquire([ONE], "run-a", "x", sleeper.pid, lease_s=0.4)
     began = time.monotonic()
-    assert store.acquire([ONE, TWO], "run-b", "x", wait_s=5).taken == (ONE, TWO)
-    assert 0.2 < time.monotonic() - began < 3
+    store.acquire([ONE], "run-a", "x", sleeper.pid, lease_s=0.4)
+    assert store.acquire([ONE, TWO], "run-b", "x", wait_s=300).taken == (ONE, TWO)
+    assert 0.3 < time.monotonic() - began < 100, "neither before the lease is over nor as late as the patience ends"
 
 
 def test_waiting_ends_with_a_refusal_in_time(store: Locks, sleeper: subprocess.Popen[bytes]) -> None:
     store.acquire([ONE], "run-a", "x", sleeper.pid)
     began = time.monotonic()
     assert list(store.acquire([ONE], "run-b", "x", wait_s=0.3).refused) == [ONE]
-    assert 0.25 < time.monotonic() - began < 2
+    assert 0.25 < time.monotonic() - began < 60
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"run": "x"}', b"\xff"])
@@ -193,32 +195,43 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
         Locks(tmp_path / "file", "sandbox").acquire([ONE], "run", "x")
 
 
-def test_a_thousand_locks_take_a_moment(store: Locks) -> None:
-    keys = [f"{10_000_000 + number}-5" for number in range(1000)]
-    began = time.monotonic()
-    assert len(store.acquire(keys, "run", "x").taken) == 1000
-    assert len(store.renew("run")) == 1000
-    assert len(store.release("run")) == 1000
-    assert time.monotonic() - began < 5
+def test_a_lock_costs_the_same_among_a_thousand_as_among_a_hundred(tmp_path: Path) -> None:
+    folders = itertools.count()
+
+    def life(size: int) -> None:
+        store = Locks(tmp_path / str(next(folders)), "sandbox")
+        keys = [f"{10_000_000 + number}-5" for number in range(size)]
+        assert len(store.acquire(keys, "run", "x").taken) == size
+        assert len(store.renew("run")) == size
+        assert len(store.release("run")) == size
+
+    few, many = costs(lambda: life(100), lambda: life(1000))
+    assert many < 30 * few, "usually 10; 100 where each one looks at all others"
 
 
-def racer(folder: Path, number: int, start: Any, seen: Any) -> Any:
+def racer(folder: Path, number: int, start: Any, seen: Any, end: Any) -> Any:
     start.wait()
-    got = Locks(folder, "sandbox").acquire([ONE], f"run-{number}", "race", os.getpid())
-    seen.put((number, bool(got.taken), bool(got.taken_over)))
-    time.sleep(0.5)  # a holder that is gone could be taken over, and rightly so
+    taken = over = False
+    try:
+        got = Locks(folder, "sandbox").acquire([ONE], f"run-{number}", "race", os.getpid())
+        taken, over = bool(got.taken), bool(got.taken_over)
+    finally:
+        seen.put((number, taken, over))
+    end.wait()  # a holder that is gone could be taken over, and rightly so
 
 
 def race(folder: Path) -> Any:
     context = multiprocessing.get_context("fork")
-    start, seen = context.Event(), context.SimpleQueue()
-    processes = [context.Process(target=racer, args=(folder, number, start, seen)) for number in range(16)]
+    start, seen, end = context.Event(), context.SimpleQueue(), context.Event()
+    processes = [context.Process(target=racer, args=(folder, number, start, seen, end)) for number in range(16)]
     for process in processes:
         process.start()
     start.set()
     results = [seen.get() for _process in processes]
+    end.set()
     for process in processes:
         process.join()
+    assert [process.exitcode for process in processes] == [0] * 16
     return [(number, over) for number, taken, over in results if taken]
 
 
