@@ -1,12 +1,13 @@
-"""`smos sandbox …`: the embedded provider emulator."""
+"""`smos sandbox …`: the embedded provider emulator, and a machine to deploy to."""
 
 from __future__ import annotations
 
+import sys
 import textwrap
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -14,7 +15,11 @@ from smos import exitcodes
 from smos.outcome import Outcome, Speaker, failure
 from smos.settings import Settings
 
-app = typer.Typer(help="The embedded sandbox: providers on this machine, with faults on demand.", no_args_is_help=True)
+app = typer.Typer(
+    help="The embedded sandbox: providers on this machine, with faults on demand, and a VPS.", no_args_is_help=True
+)
+Suite = Literal["bookworm", "trixie", "noble"]
+Vps = Annotated[bool, typer.Option("--vps", help="A machine to deploy to as well, on this machine's Docker Engine.")]
 Provider = Annotated[str | None, typer.Option("--provider", help="cloudflare, odoo, chatwoot or n8n.")]
 
 
@@ -29,44 +34,103 @@ def up(
         bool | None, typer.Option("--rate-limits/--no-rate-limits", help="The providers' own rate limits.")
     ] = None,
     n8n_version: Annotated[str | None, typer.Option("--n8n-version", help="Behave like n8n 1 or 2.")] = None,
+    vps: Vps = False,
+    suite: Annotated[Suite | None, typer.Option("--suite", help="The VPS's system; else bookworm.")] = None,
+    nodes: Annotated[int | None, typer.Option("--nodes", min=1, max=3, help="How many machines; else one.")] = None,
+    real_images: Annotated[
+        bool | None,
+        typer.Option("--real-images/--no-real-images", help="Images may be pulled from public registries; else never."),
+    ] = None,
 ) -> int:
     """Start it, or change the settings of the one that runs. Its state survives a restart.
 
     Example: smos sandbox up --latency 50
+    Example: smos sandbox up --vps --suite trixie
     """
     from smos.sandbox import server
 
-    def work(state: Path) -> dict[str, Any]:
-        found = server.up(state, port, latency_ms=latency, rate_limits=rate_limits, n8n_version=n8n_version)
-        return {"url": found.url, "pid": found.pid}
+    if not vps and (suite, nodes, real_images) != (None, None, None):
+        raise typer.BadParameter("--suite, --nodes and --real-images are about the VPS: add --vps")
 
-    return _told(ctx.obj, "up", work, lambda result: print(f"running on {result['url']} (pid {result['pid']})"))
+    def work(state: Path) -> dict[str, Any]:
+        # First what may be refused
+        told = {"vps": _machines(ctx.obj, state, suite, nodes, real_images)} if vps else {}
+        found = server.up(state, port, latency_ms=latency, rate_limits=rate_limits, n8n_version=n8n_version)
+        return {"url": found.url, "pid": found.pid, **told}
+
+    def human(result: dict[str, Any]) -> None:
+        print(f"running on {result['url']} (pid {result['pid']})")
+        for row in result.get("vps", []):
+            print(f"{row['name']} ({row['suite']}): ssh root@{row['host']} port {row['port']}, key {row['key']}")
+
+    return _told(ctx.obj, "up", work, human)
+
+
+@app.command("images")
+def images(ctx: typer.Context) -> int:
+    """Make the service images of the VPS now; the first deploy does it otherwise. Starts the VPS where it does not run.
+
+    Example: smos sandbox images
+    """
+    from smos import vps_ready
+    from smos.sandbox.images import builder
+
+    settings: Settings = ctx.obj
+    vps_ready.ready(settings)
+
+    def human(result: dict[str, Any]) -> None:
+        for name, image in result["images"].items():
+            print(f"{name:<17} {image['version']:<16} {image['kind']}")
+
+    return _told(settings, "images", lambda state: {"images": builder.kept(state.parent)}, human)
 
 
 @app.command("down")
-def down(ctx: typer.Context) -> int:
-    """Stop it; its state stays."""
-    from smos.sandbox import server
+def down(
+    ctx: typer.Context,
+    vps: Annotated[bool, typer.Option("--vps", help="Only the VPS: the providers go on.")] = False,
+    purge: Annotated[bool, typer.Option("--purge", help="Remove the VPS with all its data.")] = False,
+) -> int:
+    """Stop the providers and the VPS; their state stays, unless --purge removes the VPS.
 
-    return _told(
-        ctx.obj,
-        "down",
-        lambda state: {"stopped": server.down(state)},
-        lambda result: print("stopped" if result["stopped"] else "it was not running"),
-    )
+    Example: smos sandbox down --vps --purge
+    """
+    from smos.sandbox import server
+    from smos.sandbox import vps as machines
+
+    def work(state: Path) -> dict[str, Any]:
+        found = machines.down(state.parent, purge=purge)
+        told = {} if vps else {"stopped": server.down(state)}
+        return told | {"vps": found} if vps or any(found.values()) else told
+
+    def human(result: dict[str, Any]) -> None:
+        if "stopped" in result:
+            print("stopped" if result["stopped"] else "it was not running")
+        for verb, names in result.get("vps", {}).items():
+            print(f"VPS, {verb}: {', '.join(names) or 'nothing'}")
+
+    return _told(ctx.obj, "down", work, human)
 
 
 @app.command("status")
 def status(ctx: typer.Context) -> int:
-    """Tell whether it runs, where, and with which faults."""
+    """Tell whether it runs, where, and with which faults; and the VPS, where there is one."""
     from smos.sandbox import server
+    from smos.sandbox import vps as machines
 
     def human(result: dict[str, Any]) -> None:
         print(f"running on {result['url']} (pid {result['pid']})" if result["running"] else "not running")
         for rule in result.get("faults", []):
             print(f"  fault {rule}")
+        for row in result.get("vps", []):
+            port = row.get("port") or row.get("registry_port")
+            print(f"  {row['name']} ({row['role']}): {row['state']}" + (f", 127.0.0.1:{port}" if port else ""))
 
-    return _told(ctx.obj, "status", lambda state: _status(server.status(state)), human)
+    def work(state: Path) -> dict[str, Any]:
+        rows = machines.status(state.parent)
+        return _status(server.status(state)) | ({"vps": rows} if rows else {})
+
+    return _told(ctx.obj, "status", work, human)
 
 
 @app.command("requests")
@@ -181,13 +245,29 @@ def _status(found: dict[str, Any] | None) -> dict[str, Any]:
     return {"running": found is not None, **(found or {})}
 
 
+def _machines(
+    settings: Settings, state: Path, suite: str | None, nodes: int | None, real_images: bool | None
+) -> list[dict[str, Any]]:
+    """The VPS, made on first use; what takes long is said while it does."""
+    from dataclasses import asdict
+
+    from smos.sandbox import vps
+
+    def say(text: str) -> None:
+        if not settings.quiet:
+            print(text, file=sys.stderr)
+
+    return [asdict(row) for row in vps.up(state.parent, suite=suite, nodes=nodes, real_images=real_images, say=say)]
+
+
 def _told(
     settings: Settings, verb: str, work: Callable[[Path], dict[str, Any]], human: Callable[[dict[str, Any]], None]
 ) -> int:
-    """Do it with the sandbox's state directory, and tell the result; a SandboxError ends with 3."""
+    """Do it with the sandbox's state directory, and tell the result; what it cannot do ends with 3."""
     from smos import envfiles
     from smos.project import find
     from smos.sandbox.server import SandboxError
+    from smos.sandbox.vps_engine import VpsError
 
     envfiles.enter(settings.env, settings.quiet)
     state = find().state_dir / "sandbox"
@@ -195,4 +275,7 @@ def _told(
         result = work(state)
     except SandboxError as exc:
         raise failure(exitcodes.UNUSABLE, f"sandbox {verb}", str(exc), str(state), "See `smos sandbox status`") from exc
+    except VpsError as exc:
+        following = exc.next or "See `smos sandbox status`"
+        raise failure(exitcodes.UNUSABLE, f"sandbox {verb}", exc.what, str(state / "vps"), following) from exc
     return Speaker(f"sandbox {verb}", settings.env, settings.as_json).finish(Outcome(result), lambda: human(result))
