@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
+from ansible_collections.smartercl.smarteros.plugins.plugin_utils import secret_kinds
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils.mistakes import Place, shown
 
 Documents = dict[str, Any]
@@ -32,8 +33,8 @@ def core(documents: Documents) -> Iterator[Broken]:
 
 
 def rest(documents: Documents) -> Iterator[Broken]:
-    """Check what only single jobs lean on: machines, network, backup, monitoring, decisions."""
-    for rule in (_machines, _backup, _monitoring, _decisions):
+    """Check what only single jobs lean on: machines, network, backup, monitoring, decisions, secrets."""
+    for rule in (_machines, _backup, _monitoring, _decisions, _secrets, _secret_of_database):
         yield from rule(documents)
 
 
@@ -190,20 +191,53 @@ def _templates(documents: Documents) -> Iterator[Broken]:
 
 def _versions(documents: Documents) -> Iterator[Broken]:
     services = _services(documents)
-    components = documents["versions"]["components"]
-    for name, component in components.items():
-        yield from _dangling("versions", ("components", name), name, "a service", services)
+    versions = documents["versions"]
+    for name, component in versions["components"].items():
+        yield from _of_service(("components", name), name, component, services)
         here, there = component["version"], services.get(name, {}).get("version")
         if name in services and here != there:
             rule = "The version of a service is the same in the catalogue and in the release."
             message = f"{shown(here)} here, {shown(there)} in the catalogue."
             yield Broken("versions", ("components", name, "version"), rule, message, "Make them equal.")
     for name, service in services.items():
-        if service.get("version") and name not in components:
+        if service.get("version") and name not in versions["components"]:
             place = ("services", name, "version")
             yield Broken(
                 "services", place, "A versioned service is part of the release.", f"{name} is not.", "Add it there."
             )
+    yield from _releases(versions, services)
+
+
+def _of_service(
+    place: Place, name: str, component: dict[str, Any], services: dict[str, dict[str, Any]]
+) -> Iterator[Broken]:
+    """A component is a service, or names the one that runs it."""
+    named = component.get("service")
+    yield from _dangling("versions", (*place, "service") if named else place, named or name, "a service", services)
+
+
+def _releases(versions: dict[str, Any], services: dict[str, dict[str, Any]]) -> Iterator[Broken]:
+    """A release is there once; advisories and upgrades speak of components that are there."""
+    yield from _advisories(("release",), versions["release"], versions["components"])
+    seen = [versions["release"]["version"]]
+    for position, past in enumerate(versions["history"]):
+        place: Place = ("history", position)
+        if past["version"] in seen:
+            rule = "A release is there once."
+            yield Broken("versions", (*place, "version"), rule, f"{past['version']} is not.", "Take one out.")
+        seen.append(past["version"])
+        for name, component in past.get("components", {}).items():
+            yield from _of_service((*place, "components", name), name, component, services)
+        yield from _advisories(place, past, past.get("components", {}))
+    for position, upgrade in enumerate(versions.get("upgrades", ())):
+        place = ("upgrades", position, "component")
+        yield from _dangling("versions", place, upgrade["component"], "a component", versions["components"])
+
+
+def _advisories(place: Place, release: dict[str, Any], components: dict[str, Any]) -> Iterator[Broken]:
+    for position, advisory in enumerate(release.get("advisories", ())):
+        at = (*place, "advisories", position, "component")
+        yield from _dangling("versions", at, advisory["component"], "a component of this release", components)
 
 
 def _zone(documents: Documents) -> Iterator[Broken]:
@@ -271,3 +305,33 @@ def _decisions(documents: Documents) -> Iterator[Broken]:
         newer = decision.get("superseded_by")
         if newer:
             yield from _dangling("decisions", ("decisions", position, "superseded_by"), newer, "a decision", known)
+
+
+def _secrets(documents: Documents) -> Iterator[Broken]:
+    services = _services(documents)
+    for name, secret in documents["secrets"]["secrets"].items():
+        place = ("secrets", name)
+        yield from _dangling("secrets", (*place, "service"), secret["service"], "a service", services)
+        for position, user in enumerate(secret.get("used_by", ())):
+            yield from _dangling("secrets", (*place, "used_by", position), user, "a service", services)
+        if secret["rotation"] in secret_kinds.BY_HAND and not secret.get("how"):
+            rule = "A secret that no run rotates says what a person does instead."
+            yield Broken("secrets", place, rule, f"{name} has no how.", "Add it.")
+        if secret["rotation"] not in secret_kinds.BY_HAND and secret["kind"] not in secret_kinds.GENERATED:
+            rule = "Only generated secrets are rotated by a run."
+            yield Broken("secrets", (*place, "rotation"), rule, f"{name} is {secret['kind']}.", "Say documented.")
+        flaw = secret_kinds.unfit(secret["kind"], secret.get("length"))
+        if flaw:
+            rule = "A generated secret has at least 128 bits and fits what services take; others have no length."
+            yield Broken("secrets", (*place, "length") if "length" in secret else place, rule, flaw, "Correct it.")
+
+
+def _secret_of_database(documents: Documents) -> Iterator[Broken]:
+    known = documents["secrets"]["secrets"]
+    for name, service in _services(documents).items():
+        for position, database in enumerate(service.get("databases", ())):
+            if f"postgresql_{database}_password" not in known:
+                place = ("services", name, "databases", position)
+                rule = "Each database has its password in the catalogue of secrets."
+                message = f"postgresql_{database}_password is not there."
+                yield Broken("services", place, rule, message, "Add it to secrets.yml.")

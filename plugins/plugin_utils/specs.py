@@ -2,7 +2,7 @@
 """Load the specs: read, judge, and give what the runs need as one value.
 
 ``load`` reads the files that every run leans on; what only some jobs need (machines, network, backup, monitoring,
-decisions) is judged by ``rules.judge_specs`` and read by those jobs.
+secrets' names, decisions) is judged by ``rules.judge_specs`` and read by those jobs.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ __all__ = ["ARGUMENT", "CORE", "REST", "Mistake", "Reader", "SpecError", "Specs"
 
 CORE = ("versions", "environments", "services", "tenants", "templates", "dns")
 """Kinds of files that every run leans on, besides the index."""
-REST = ("decisions", "vps", "network", "backup", "monitoring")
+REST = ("decisions", "secrets", "vps", "network", "backup", "monitoring")
 """Kinds of files that single jobs lean on."""
 
 _PLACES: dict[str, Place] = {
@@ -38,6 +38,7 @@ _PLACES: dict[str, Place] = {
     "decisions": ("decisions",),
     "environments": ("environments",),
     "services": ("services",),
+    "secrets": ("secrets",),
     "vps": ("infra", "vps"),
     "network": ("infra", "network"),
     "dns": ("infra", "dns"),

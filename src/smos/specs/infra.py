@@ -46,6 +46,10 @@ class Vps(Strict):
 
     hosts: dict[Identifier, Host]
     ssh: Ssh
+    timezone: Timezone
+    restart_at: Clock | None = Field(
+        None, description="When a machine may restart for security updates; never by itself where it is empty."
+    )
     memory_overcommit: Annotated[float, Field(ge=1, le=3, description="Sum of limits over RAM + swap, at most.")]
 
 
@@ -62,6 +66,7 @@ class Firewall(Strict):
 
     incoming: Literal["deny", "allow"]
     open: list[OpenPort]
+    ssh_per_minute: Count = Field(0, description="New SSH connections from one address; 0 for no limit.")
 
 
 class Hsts(Strict):

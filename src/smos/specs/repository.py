@@ -1,5 +1,5 @@
 # Copyright (c) SmarterCL. All rights reserved. See LICENSE.
-"""The files that describe the repository itself: index, versions, decisions, environments."""
+"""The files that describe the repository itself: index, decisions, environments."""
 
 from __future__ import annotations
 
@@ -7,10 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from smos.specs.base import Day, Identifier, Line, RelativePath, Strict, Text, Version, text
+from smos.specs.base import Day, Identifier, Line, RelativePath, Strict, Text, text
 
-Digest = Annotated[str, text("sha256:[0-9a-f]{64}", "A digest is sha256: and 64 hexadecimal digits.")]
-Image = Annotated[str, text("[a-z0-9][a-z0-9._/:-]{1,200}", "An image is written as name:tag.")]
 DecisionId = Annotated[str, text("ADR-[0-9]{3}", "A decision is numbered ADR-001.")]
 
 
@@ -39,6 +37,7 @@ class IndexFiles(Strict):
     decisions: RelativePath
     environments: RelativePath
     services: RelativePath
+    secrets: RelativePath
     infra: InfraFiles
     tenants: TenantFiles
     workflows: Literal["workflows"] = Field(description="Workflow templates; a fixed place, as all folders here.")
@@ -57,48 +56,6 @@ class Index(Strict):
     name: Identifier
     description: Text
     files: IndexFiles
-
-
-class Component(Strict):
-    """A part that a release is made of."""
-
-    version: Version
-    image: Image | None = None
-    digest: Digest | None = Field(None, description="Noted when the release is cut.")
-    note: Line | None = None
-
-
-class Release(Strict):
-    """The release that the specs describe."""
-
-    version: Version
-    codename: Line
-    state: Literal["in-work", "released", "withdrawn"]
-
-
-class PastRelease(Strict):
-    """A release that was cut."""
-
-    version: Version
-    date: Day
-    summary: Line
-
-
-class PlannedRelease(Strict):
-    """A release that is wished for."""
-
-    version: Version
-    codename: Line
-    goals: list[Line]
-
-
-class Versions(Strict):
-    """Release, components, history, roadmap."""
-
-    release: Release
-    components: dict[Identifier, Component]
-    history: list[PastRelease]
-    roadmap: list[PlannedRelease]
 
 
 class Decision(Strict):

@@ -10,14 +10,15 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 
-from smos.specs import infra, repository, services, tenant
+from smos.specs import infra, releases, repository, secret_names, services, tenant
 
 MODELS: dict[str, type[BaseModel]] = {
     "index": repository.Index,
-    "versions": repository.Versions,
+    "versions": releases.Versions,
     "decisions": repository.Decisions,
     "environments": repository.Environments,
     "services": services.ServiceRegistry,
+    "secrets": secret_names.SecretCatalogue,
     "vps": infra.Vps,
     "network": infra.Network,
     "dns": infra.Dns,

@@ -23,6 +23,7 @@ FILES = {
     "decisions": "decision-tree.yml",
     "environments": "environments.yml",
     "services": "services/registry.yml",
+    "secrets": "secrets.yml",
     "vps": "infra/vps.yml",
     "network": "infra/network.yml",
     "dns": "infra/dns.yml",
