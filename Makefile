@@ -15,13 +15,13 @@ unexport SMOS_ENV SMOS_SPECS_REPO SMOS_PROJECT_DIR ANSIBLE_CONFIG ANSIBLE_COLLEC
 UV_VERSION := 0.13.9
 PYTEST_WORKERS ?= 2
 PYTEST_ARGS ?=
-# Fast ones first. One run, so that its closing line counts them all.
-TIERS := tests/unit tests/contract tests/e2e tests/chaos tests/real
+# Fast ones first, and last those that spread best over the processes. One run, so that its closing line counts them all.
+TIERS := tests/unit tests/contract tests/real tests/e2e tests/chaos
 
 .PHONY: test check lint fmt docs lock molecule load real dev system clean
 
 test: dev system
-	$(PYTHON) -m pytest $(wildcard $(TIERS)) $(PYTEST_ARGS)
+	$(PYTHON) -m pytest -n $(PYTEST_WORKERS) --no-loadscope-reorder $(wildcard $(TIERS)) $(PYTEST_ARGS)
 	$(MAKE) --no-print-directory molecule load
 
 check: lint
@@ -48,11 +48,11 @@ fmt: dev
 	ruff check --fix .
 	ruff format .
 
-# One scenario after the other on the sandbox; each says in its verify.yml what a user would see.
-molecule: dev
+# One scenario after the other, on the sandbox and its VPS; each says in its verify.yml what a user would see.
+molecule: dev system
 	rm -rf .smos/molecule/specs && mkdir -p .smos/molecule && cp -r specs .smos/molecule/specs
 	rm -f .smos/molecule/specs/tenants/registry/*.yml
-	[ -z "$(wildcard molecule/*/molecule.yml)" ] || MOLECULE_GLOB='molecule/*/molecule.yml' molecule test --all
+	tests/tools/engine.sh run tests/tools/scenarios.sh
 
 # Small enough for every run; for figures worth quoting run tests/load/tenants.py by itself.
 load: dev

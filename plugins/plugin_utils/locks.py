@@ -281,6 +281,11 @@ def _link(temp: Path, path: Path) -> None:
             file.write(temp.read_bytes())
 
 
+def holder(run: str, reason: str, pid: int) -> dict[str, Any]:
+    """Who a run of this process is, for a lock that lies elsewhere."""
+    return asdict(_holder(run, reason, pid, LEASE_S))
+
+
 def _holder(run: str, reason: str, pid: int, lease_s: float) -> Holder:
     now, here = time.time(), _machine()
     return Holder(

@@ -10,13 +10,13 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from smos import exitcodes
+from smos import exitcodes, vault_password
 from smos.project import Project
 from smos.redact import Redactor
 from smos.settings import Settings
@@ -30,9 +30,28 @@ BEFORE_WRITES = (
     "tenant_preflight",
     "tenant_register",
     "token_check",
+    "deploy_open",
+    "stack_look",
+    "deploy_preflight",
+    "deploy_lock",
+    "secrets",
+    "release_pin",
 )
 # Actions whose successful results carry changes, and errors of single tenants
-TELL_CHANGES = ("tenant_register", "tenant_record", "tenant_carry_out")
+TELL_CHANGES = (
+    "tenant_register",
+    "tenant_record",
+    "tenant_carry_out",
+    "deploy_preflight",
+    "host_settings",
+    "swarm_node",
+    "postgresql_databases",
+    "stack_deploy",
+    "secrets",
+    "release_pin",
+)
+# Actions whose results a command tells of
+TELL_RESULTS = ("deploy_preflight", "stack_deploy", "vps_status", "secrets", "release_pin")
 TELL_ERRORS = ("tenant_open", "tenant_preflight", "tenant_export", "tenant_record", "tenant_carry_out")
 COLLECTION = "smartercl.smarteros."
 GRACE_S = 10.0  # how long a run may take to stop after Ctrl-C before it is killed
@@ -62,12 +81,16 @@ class Played:
     changes: list[dict[str, Any]] = field(default_factory=list)
     errors: list[dict[str, str]] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
+    results: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
+    """Names and results of the actions in TELL_RESULTS, in the order of their ends."""
 
     def take(self, event: Event) -> None:
         """Learn from one event of the run."""
         kind, data = event["event"], event.get("event_data", {})
         if kind in ("runner_on_ok", "runner_on_failed", "runner_item_on_failed"):
             self._take_result(kind, data)
+        elif kind == "runner_on_unreachable":
+            self._take_unreachable(data)
         elif kind in ("warning", "error") and event.get("stdout"):
             self.notices.append(str(event["stdout"]))
 
@@ -77,6 +100,8 @@ class Played:
         self.changed = self.changed or bool(result.get("changed"))
         if action in TELL_CHANGES:
             self.changes.extend(result.get("changes") or [])
+        if action in TELL_RESULTS:
+            self.results.append((action, result))
         if action in TELL_ERRORS:
             self._add_errors(result.get("errors") or [])
         if kind == "runner_on_failed" and not action.endswith(".fail") and action != "fail":
@@ -89,6 +114,14 @@ class Played:
             self._add_errors(result.get("errors") or [row])
             if action in BEFORE_WRITES:
                 self.code = int(result.get("exit_code") or exitcodes.FAILED)
+
+    def _take_unreachable(self, data: Mapping[str, Any]) -> None:
+        """A machine that cannot be reached; where nothing had been done yet, nothing was touched."""
+        result = data.get("res") or {}
+        following = "Check the address in the inventory, the SSH key and that the machine is up; then run the same command again"
+        row = {"what": str(data.get("host", "")), "where": "SSH", "why": _why(result), "next": following}
+        self._add_errors([row])
+        self.code = exitcodes.FAILED if self.changed else exitcodes.UNUSABLE
 
     def _add_errors(self, rows: list[dict[str, str]]) -> None:
         self.errors.extend(row for row in rows if row not in self.errors)
@@ -118,8 +151,8 @@ def run(play: Play, project: Project, settings: Settings, on_event: Callable[[Ev
             playbook=f"playbooks/{play.playbook}",
             inventory=str(project.root / "inventories" / settings.env),
             limit=play.limit,
-            cmdline=_cmdline(play, settings, folder),
-            envvars=_environment(project),
+            cmdline=_cmdline(play, settings, folder, vault_password.arguments(settings.env, folder)),
+            envvars=environment(project),
             suppress_env_files=True,
             quiet=settings.verbose == 0 or settings.as_json,
             event_handler=take,
@@ -161,7 +194,7 @@ def _unexplained(played: Played, play: Play) -> dict[str, str]:
     }
 
 
-def _cmdline(play: Play, settings: Settings, folder: Path) -> str:
+def _cmdline(play: Play, settings: Settings, folder: Path, further: Sequence[str]) -> str:
     """The further arguments. Variables go through a private file: an argument list is visible to every user."""
     import shlex
 
@@ -171,7 +204,7 @@ def _cmdline(play: Play, settings: Settings, folder: Path) -> str:
     words = []
     for each in settings.extra_vars:
         words += ["-e", each] if each.startswith("@") else ["-e", f"@{_as_file(each, folder)}"]
-    words += ["-e", f"@{variables}"]
+    words += ["-e", f"@{variables}", *further]
     words += ["--check"] * play.check + ["--diff"] * settings.diff
     words += ["--tags", settings.tags] if settings.tags else []
     words += ["--forks", str(settings.forks)] if settings.forks else []
@@ -194,7 +227,8 @@ def _as_file(assignment: str, folder: Path) -> Path:
     return path
 
 
-def _environment(project: Project) -> dict[str, str]:
+def environment(project: Project) -> dict[str, str]:
+    """What Ansible must find in its environment."""
     return {
         "ANSIBLE_CONFIG": str(project.root / "ansible.cfg"),
         "ANSIBLE_COLLECTIONS_PATH": str(project.collections_path),

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from smos import envfiles, exitcodes, play, records, view
+from smos import envfiles, exitcodes, play, records, vault_password, view
 from smos.outcome import Outcome, Speaker, failure
 from smos.project import Project, find
 from smos.redact import Redactor
@@ -57,6 +57,7 @@ def carry_out(job: Job, settings: Settings, speaker: Speaker, human: Callable[[O
     project = project_for(settings)
     check = job.check or settings.check
     ready_sandbox(settings, project)
+    vault_password.ready(settings.env)
     run = records.new_id()
     book = records.Records(project.state_dir, Redactor(os.environ))
     if not check:

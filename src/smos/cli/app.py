@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from smos import __version__, exitcodes
-from smos.cli import create, inspect, plan, sandbox, tenant, test
+from smos.cli import create, deploy, inspect, machine, plan, releases, sandbox, secrets, tenant, test
 from smos.outcome import Failure, Outcome, Speaker
 from smos.settings import GLOBAL_OPTIONS, Settings, hoisted
 
@@ -23,12 +23,19 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain help comes in half the time
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-GROUPS = ("create", "tenant", "sandbox")
+GROUPS = ("create", "deploy", "tenant", "sandbox", "secrets")
 app.add_typer(create.app, name="create")
+app.add_typer(deploy.app, name="deploy")
 app.add_typer(tenant.app, name="tenant")
 app.add_typer(sandbox.app, name="sandbox")
+app.add_typer(secrets.app, name="secrets")
 app.command("plan")(plan.plan)
+app.command("status")(machine.status)
+app.command("logs")(machine.logs)
+app.command("doctor")(machine.doctor)
 app.command("test")(test.tokens)
+app.command("releases")(releases.releases)
+app.command("pin")(releases.pin)
 app.command("validate")(inspect.validate)
 app.command("history")(inspect.history)
 

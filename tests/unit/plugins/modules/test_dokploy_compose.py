@@ -29,7 +29,7 @@ def wire(monkeypatch: pytest.MonkeyPatch) -> Wire:
 
 
 def run(wire: Wire, check: bool = False, **more: Any) -> dict[str, Any]:
-    options = {"url": wire.base_url, "api_key": KEY, "poll": 0, "wait_timeout": 5, **WISH, **more}
+    options = {"url": wire.base_url, "api_key": KEY, "poll": 0, "wait_timeout": 60, **WISH, **more}
     return run_module(module, check, **options)
 
 

@@ -1,0 +1,85 @@
+#!/usr/bin/python
+# Copyright (c) SmarterCL. All rights reserved. See LICENSE.
+
+"""Documentation of an action plugin; the work is done in the controller's process."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: deploy_preflight
+short_description: Judge a deploy before anything is touched
+description:
+  - Compares the stacks of C(deploy_open) with what C(stack_look) saw, and tells what will change.
+  - >-
+    Refuses, with all reasons at once, where the machine is of the wrong kind or too small, its clock is wrong, somebody else has
+    the web's ports, names do not lead here, images have no digest, memory does not suffice, Traefik is too old for the Engine,
+    another run holds the lock, or the step between two releases is not safe.
+version_added: 0.1.0
+author:
+  - SmarterCL (@SmarterCL)
+options:
+  look:
+    description: What C(stack_look) saw on the first machine.
+    type: dict
+    required: true
+  services:
+    description: Ids of the services to deploy; all where it is empty.
+    type: list
+    elements: str
+    default: []
+  least_disk_gb:
+    description: Free disk that a deploy needs, in GB.
+    type: float
+    default: 10.0
+  least_cpus:
+    description: CPUs that the machine must have.
+    type: int
+    default: 2
+  address:
+    description: The machine's public address, which names that are not proxied must lead to.
+    type: str
+    default: ""
+extends_documentation_fragment:
+  - smartercl.smarteros.registry_action
+"""
+
+EXAMPLES = r"""
+- name: Judge the deploy
+  smartercl.smarteros.deploy_preflight:
+    look: "{{ found.look }}"
+"""
+
+RETURN = r"""
+plan:
+  description: What will change, with service, tenant, action, what, before and after.
+  returned: success
+  type: list
+  elements: dict
+release:
+  description: The release that is deployed.
+  returned: success
+  type: str
+previous:
+  description: The release that ran before, empty for the first.
+  returned: success
+  type: str
+services:
+  description: What runs now, by service id, with state and image.
+  returned: success
+  type: dict
+memory:
+  description: Reservation and limit of each service in MiB.
+  returned: success
+  type: list
+  elements: dict
+ansible_facts:
+  description: >-
+    The facts C(smos_live), C(smos_visit) (services to deploy, in order), C(smos_lock) and C(smos_settled) (the ledger's next entry).
+  returned: success
+  type: dict
+errors:
+  description: Every reason not to begin, each with what, where, why and next.
+  returned: failure
+  type: list
+  elements: dict
+"""

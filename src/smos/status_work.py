@@ -1,0 +1,95 @@
+"""`smos status`: how the machine and everything on it are. Only reads, so nothing is recorded."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from smos import exitcodes, play, view, vps_ready, work
+from smos.outcome import Outcome, Speaker, failure
+from smos.settings import Settings
+
+EMPTY: Mapping[str, Any] = {"services": {}, "host": {}, "certificates": {}, "backups": {}, "tenants": {}}
+MARKS = {"up": "[green]✓[/]", "degraded": "[yellow]![/]", "down": "[red]✗[/]", "unknown": "[dim]?[/]"}
+WARN_DAYS = 21
+WIDE = 1000  # characters
+
+
+def carry_out(service: str | None, settings: Settings) -> int:
+    """Ask and tell; gives the exit code. With a service only what concerns it."""
+    speaker = Speaker("status", settings.env, settings.as_json)
+    vps_ready.ready(settings, images=False)
+    project = work.project_for(settings)
+    quiet = settings.quiet or settings.verbose > 0 or settings.as_json or not sys.stderr.isatty()
+    lines = view.View(f"status of {settings.env}", quiet, warnings=not settings.quiet)
+    with lines:
+        played = play.run(play.Play("status.yml", "", limit=settings.limit), project, settings, lines.take)
+    found = next((result["status"] for _action, result in played.results if "status" in result), None)
+    if found is not None and service:
+        found = _only(found, service)
+    outcome = Outcome(found or EMPTY, tuple(played.errors), code=played.code)
+    return speaker.finish(outcome, lambda: show(outcome))
+
+
+def _only(found: Mapping[str, Any], service: str) -> dict[str, Any]:
+    if service not in found["services"]:
+        known = ", ".join(sorted(found["services"]))
+        raise failure(exitcodes.INVALID, service, "no service on the machine has this id", "", f"Choose from {known}")
+    return {**found, "services": {service: found["services"][service]}}
+
+
+def show(outcome: Outcome) -> None:
+    """Print services, then the machine in a few lines."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    result = outcome.result
+    if not result["services"] and not result["host"]:
+        return
+    table = Table("", "service", "state", "ms", "version", "message", box=None, pad_edge=False, header_style="dim")
+    for name, each in result["services"].items():
+        latency = "" if each["latency_ms"] is None else f"{each['latency_ms']:.0f}"
+        table.add_row(
+            MARKS[each["state"]], *map(escape, (name, each["state"], latency, each["version"], each["message"]))
+        )
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = WIDE
+    console.print(table)
+    for line in _lines(result):
+        console.print(line, markup=False)
+
+
+def _lines(result: Mapping[str, Any]) -> list[str]:
+    host = result["host"]
+    used = host["memory_mb"] - host["available_mb"]
+    load = " ".join(f"{each:.1f}" for each in host["load"])
+    disk = host["disk_gb"] - host["disk_free_gb"]
+    engine, release = host["engine"] or "not installed", result["release"] or "none"
+    memory = f"{used} of {host['memory_mb']} MiB, swap {host['swap_mb']} MiB; load {load} on {host['cpus']} CPU"
+    lines = [
+        f"host     {host['name']}, {host['os_title']}, Docker {engine}, release {release}",
+        f"memory   {memory}; disk {disk:.0f} of {host['disk_gb']:.0f} GB",
+    ]
+    lines += [
+        f"certificate  {name}: {_validity(each)}" for name, each in result["certificates"].items() if _is_bad(each)
+    ]
+    if result["lock"]:
+        lines.append(
+            f"lock     {result['lock'].get('run')} of {result['lock'].get('holder')}: {result['lock'].get('reason')}"
+        )
+    if result["tenants"]:
+        lines.append("tenants  " + ", ".join(f"{count} {phase}" for phase, count in result["tenants"].items()))
+    return lines
+
+
+def _is_bad(certificate: Mapping[str, Any]) -> bool:
+    return bool(certificate["self_made"]) or certificate["days"] is None or certificate["days"] < WARN_DAYS
+
+
+def _validity(certificate: Mapping[str, Any]) -> str:
+    if certificate["self_made"]:
+        return "none yet, the reverse proxy shows its own"
+    return f"ends {certificate['expires']}"
