@@ -15,12 +15,15 @@ from smos.settings import Settings
 
 COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "red")
 KINDS = ("infrastructure", "backend")
-# Every container of a service's stack; `sh` looks them up on the machine, so that one login is enough
+# Every container of a service's stack; `sh` looks them up on the machine, so that one login is enough. An old Engine may never
+# end the log of a service that was deployed often, hence the limit.
 SCRIPT = """set -eu
 found=$(docker service ls --quiet --filter label=cl.smarteros.service="$1" --format '{{.Name}}')
 [ -n "$found" ] || { echo "$1 is not deployed here" >&2; exit 9; }
+limit="timeout 30"
+[ -z "$3" ] || limit=
 trap 'kill 0' EXIT INT TERM HUP
-for each in $found; do docker service logs --raw --tail "$2" $3 "$each" 2>&1 & done
+for each in $found; do $limit docker service logs --raw --tail "$2" $3 "$each" 2>&1 & done
 wait
 trap - EXIT
 """

@@ -168,11 +168,13 @@ def test_every_inventory_has_the_same_provider_settings() -> None:
 
 
 @pytest.mark.parametrize("environment", ["staging", "production"])
-def test_real_environments_take_every_secret_from_the_environment(environment: str) -> None:
+def test_real_environments_take_every_secret_from_the_environment_or_else_from_the_vault(environment: str) -> None:
     settings = provider_settings(environment)
     secrets = {key: str(value) for key, value in settings.items() if tokens.is_secret(key) and value}
     assert {"cloudflare_token", "odoo_secret", "chatwoot_platform_token", "n8n_api_key"} <= set(secrets)
-    taken = re.compile(r"\{\{ lookup\('(ansible\.builtin\.env|smartercl\.smarteros\.environment)', '[A-Z0-9_]+'\) \}\}")
+    from_environment = r"lookup\('(ansible\.builtin\.env|smartercl\.smarteros\.environment)', '[A-Z0-9_]+'\)"
+    from_vault = r"lookup\('smartercl\.smarteros\.secret', '[a-z0-9_]+', default=''\)"
+    taken = re.compile(rf"\{{\{{ {from_environment}(\s+or {from_vault})? \}}\}}")
     assert {key: value for key, value in secrets.items() if not taken.fullmatch(value)} == {}
 
 
