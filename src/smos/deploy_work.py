@@ -47,7 +47,7 @@ def _take(services: dict[str, dict[str, Any]], result: Mapping[str, Any]) -> Non
         return
     services[name]["changed"] = services[name]["changed"] or bool(result.get("changes"))
     services[name]["rolled_back"] = bool(result.get("rolled_back"))
-    if result.get("failed"):
+    if result.get("errors"):  # of a failed task Ansible tells no more
         services[name]["state"] = "failed"
     elif result.get("state"):
         services[name]["state"] = result["state"]["state"]

@@ -24,7 +24,13 @@ def ready(settings: Settings, *, images: bool = True) -> None:
     try:
         machine = vps.up(project.state_dir, say=_teller(settings))[0]
         if images and not vps.real_images(project.state_dir):
-            local_images.build(project.state_dir, machine.registry_port, real=_real(), say=_teller(settings))
+            local_images.build(
+                project.state_dir,
+                machine.registry_port,
+                real=_real(),
+                versions=_versions(),
+                say=_teller(settings),
+            )
     except vps.VpsError as exc:
         raise failure(exitcodes.UNUSABLE, "the sandbox's VPS", exc.what, "Docker", exc.next) from exc
 
@@ -38,3 +44,9 @@ def _teller(settings: Settings) -> Callable[[str], None]:
 def _real() -> list[str]:
     """Which applications are to be the real ones: those that tests name, as ``n8n@1.64.3``."""
     return [*os.environ.get("SMOS_VPS_REAL", "").split()]
+
+
+def _versions() -> dict[str, str]:
+    """Which versions the stand-ins stand for: those that tests name, as ``chatwoot=4.17.0``."""
+    pairs = (word.partition("=") for word in os.environ.get("SMOS_VPS_VERSIONS", "").split())
+    return {name: version for name, _equals, version in pairs}

@@ -7,10 +7,10 @@ export MOLECULE_GLOB='molecule/*/molecule.yml'
 molecule test -s tenants
 
 if ! docker version >/dev/null 2>&1; then
-  echo "NO DOCKER ENGINE: the scenarios hardening, two-nodes and vps did not run." >&2
+  echo "NO DOCKER ENGINE: the scenarios hardening, two-nodes, upgrade and vps did not run." >&2
   [ "${CI:-}" != true ]
   exit
 fi
-for scenario in hardening two-nodes vps; do
+for scenario in hardening two-nodes upgrade vps; do
   molecule test -s "$scenario"
 done

@@ -37,7 +37,7 @@ def test_a_deploy_tells_what_the_preflight_found_and_each_deploy_made_of_it() ->
 
 
 def test_a_version_that_was_rolled_back_is_failed() -> None:
-    failed = {"service": "n8n", "failed": True, "rolled_back": True, "changes": []}
+    failed = {"service": "n8n", "errors": [{}], "rolled_back": True, "changes": []}
     found = deploy_work.result_of(play.Played(results=[PREFLIGHT, ("stack_deploy", failed)]))
     assert (found["services"]["n8n"]["state"], found["services"]["n8n"]["rolled_back"]) == ("failed", True)
 
