@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 STATE = Path(os.environ["SMOS_STATE_DIR"])
-VARIABLES = Path(__file__).parents[1] / "variables.yml"
+VARIABLES = Path(__file__).parents[1] / "vars/upgrade.yml"
 HOST = "chatwoot.smarterbot.cl"
 GOOD, BAD = "4.17.0-ce", "4.18.0-unhealthy"
 CLIENTS = 3
