@@ -181,7 +181,7 @@ import sys
 sys.path[:0] = [{str(ROOT / "collections")!r}]
 from ansible_collections.smartercl.smarteros.plugins.module_utils.clients.supabase_sql import DirectSql
 from ansible_collections.smartercl.smarteros.plugins.module_utils.services import supabase_migrations as service
-sql = DirectSql(sys.argv[2])
+sql = DirectSql(sys.argv[2], timeout=300)  # a stalled machine is not the subject
 files = service.read_folder(sys.argv[1])
 for each in service.apply(sql, service.pending(files, service.history(sql))):
     print(each.file, flush=True)

@@ -225,7 +225,7 @@ def test_interrupted_it_says_so_and_leaves_nothing_half_made(checkout: Checkout)
     said = said_before + first.communicate()[1]
     assert first.returncode == 130
     assert "interrupted" in said
-    assert not list((checkout.state / "venvs").iterdir())
+    assert not list((checkout.state / "venvs").glob("*"))
 
 
 def test_of_two_first_starts_at_once_one_waits_and_both_work(checkout: Checkout) -> None:
