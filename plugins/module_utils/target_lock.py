@@ -12,12 +12,15 @@ import contextlib
 import fcntl
 import json
 import os
+import threading
 import time
 import typing as t
 from pathlib import Path
 
 FOLDER = Path("/var/lib/smarteros/locks")
 LEASE_S = 900.0
+RUN = "SMOS_RUN"  # in a module's environment: the run that it belongs to
+PERIOD_S = 60.0
 
 Holder = dict[str, t.Any]
 
@@ -91,6 +94,22 @@ class TargetLock:
             yield
         finally:
             os.close(fd)
+
+
+def keep_alive(lock: TargetLock | None = None, period_s: float = PERIOD_S) -> None:
+    """Renew the lease of the run that this module belongs to now, and again and again for as long as the module lives.
+
+    Pulling an image or a migration takes longer than a lease. Outside a run nothing is done.
+    """
+    run = os.environ.get(RUN, "")
+    if run:
+        arguments = (lock or TargetLock(), run, period_s)
+        threading.Thread(target=_renew_again, args=arguments, name="lease", daemon=True).start()
+
+
+def _renew_again(lock: TargetLock, run: str, period_s: float) -> None:
+    while lock.renew(run):
+        time.sleep(period_s)
 
 
 def _expired(holder: Holder) -> bool:

@@ -30,7 +30,7 @@ options:
     type: str
     default: ""
   lease:
-    description: How long the lock holds without being renewed, in seconds. Every deployed stack renews it.
+    description: How long the lock holds without being renewed, in seconds. Modules that take long renew it.
     type: float
     default: 900.0
 extends_documentation_fragment:

@@ -113,6 +113,7 @@ from ansible_collections.smartercl.smarteros.plugins.module_utils import lifelin
 from ansible_collections.smartercl.smarteros.plugins.module_utils.engine import SOCKET, Engine, EngineError
 from ansible_collections.smartercl.smarteros.plugins.module_utils.errors import row
 from ansible_collections.smartercl.smarteros.plugins.module_utils.stack_job import Job, JobError, Runner, compose_of
+from ansible_collections.smartercl.smarteros.plugins.module_utils.target_lock import keep_alive
 
 OPTIONS: dict[str, dict[str, t.Any]] = {
     "service": {"type": "str", "required": True},
@@ -174,6 +175,7 @@ def _fail(module: AnsibleModule, exc: JobError) -> None:
 
 def main() -> None:
     """Run by Ansible."""
+    keep_alive()
     needed = [("state", "done", ("container", "command"))]
     work(AnsibleModule(argument_spec=OPTIONS, supports_check_mode=True, required_if=needed))
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.smartercl.smarteros.plugins.module_utils import target_lock
 from ansible_collections.smartercl.smarteros.plugins.module_utils.target_lock import Held, TargetLock
 
 
@@ -68,3 +69,25 @@ def test_a_broken_lock_file_counts_as_expired(lock: TargetLock, tmp_path: Path) 
     lock.take(holder("one"))
     next((tmp_path / "locks").glob("*.lock")).write_text("{")
     assert lock.take(holder("two")) is not None
+
+
+def test_a_module_that_takes_long_keeps_the_lease_of_its_run(lock: TargetLock, monkeypatch: pytest.MonkeyPatch) -> None:
+    lock.take(holder("one", 1))
+    monkeypatch.setenv(target_lock.RUN, "one")
+    target_lock.keep_alive(lock, 0.01)
+    until = time.monotonic() + 60
+    while ((found := lock.holder()) or {})["expires_at"] < time.time() + 800:
+        assert time.monotonic() < until, found
+        time.sleep(0.01)
+    lock.release("one")  # the module's thread ends by that
+
+
+def test_outside_a_run_no_lease_is_kept(lock: TargetLock, monkeypatch: pytest.MonkeyPatch) -> None:
+    lock.take(holder("one", 1))
+    for run in ("", "another"):
+        monkeypatch.setenv(target_lock.RUN, run)
+        target_lock.keep_alive(lock, 0.01)
+    time.sleep(0.1)
+    found = lock.holder()
+    assert found is not None
+    assert found["expires_at"] < time.time() + 800
