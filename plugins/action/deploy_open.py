@@ -21,7 +21,6 @@ from ansible_collections.smartercl.smarteros.plugins.plugin_utils.action import 
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils.stack_render import Renderer
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils.tagless import plain
 
-KINDS = ("infrastructure", "backend")  # of the catalogue: what runs on the machine
 SECRETS_HELP = "smos secrets init"
 
 
@@ -36,9 +35,7 @@ class ActionModule(RegistryAction):
 
     def work(self, args: dict[str, t.Any], setting: Setting, task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         """See the documentation of the module of the same name."""
-        catalogue = {
-            entry["id"]: entry for entry in setting.specs.services if entry["kind"] in KINDS and entry.get("role")
-        }
+        catalogue = {entry["id"]: entry for entry in setting.specs.machine_services if entry.get("role")}
         self._check_names(args, catalogue)
         release = self._release(args["release"], setting)
         images = release.images(_refs(plain(self._templar.template(task_vars.get("smos_own_images")))))
@@ -123,6 +120,7 @@ def _facts(stack: stacks.Stack, entry: Mapping[str, t.Any]) -> dict[str, t.Any]:
         "config": stack.config,
         "secrets": dict(stack.secrets),
         "configs": dict(stack.configs),
+        "bootstrap": stack.bootstrap,
         **({"answers": {"host": asked, "path": path}} if path and asked else {}),
         "plan": {
             "service": stack.service,
@@ -130,7 +128,6 @@ def _facts(stack: stacks.Stack, entry: Mapping[str, t.Any]) -> dict[str, t.Any]:
             "images": dict(stack.images),
             "memory": {name: list(pair) for name, pair in stack.memory.items()},
             "hosts": list(stack.hosts),
-            "bootstrap": stack.bootstrap,
         },
     }
 

@@ -43,6 +43,12 @@ options:
         description: The path that tells of the service's health.
         type: str
         required: true
+  bootstrap:
+    description:
+      - Whether its first visitor would become its administrator. Such a service is never started with a route; it must run
+        without one first. Filled in by the controller.
+    type: bool
+    default: false
   routed:
     description: Whether the reverse proxy may lead to it. Without a route a service can be made safe before anybody reaches it.
     type: bool
@@ -116,6 +122,7 @@ from ansible_collections.smartercl.smarteros.plugins.module_utils.stack_deploy i
     Wish,
     is_so,
 )
+from ansible_collections.smartercl.smarteros.plugins.module_utils.target_lock import keep_alive
 
 OPTIONS: dict[str, dict[str, t.Any]] = {
     "service": {"type": "str", "required": True},
@@ -127,6 +134,7 @@ OPTIONS: dict[str, dict[str, t.Any]] = {
         "type": "dict",
         "options": {"host": {"type": "str", "required": True}, "path": {"type": "str", "required": True}},
     },
+    "bootstrap": {"type": "bool", "default": False},
     "routed": {"type": "bool", "default": True},
     "prepare": {"type": "bool", "default": False},
     "timeout": {"type": "float", "default": 300.0},
@@ -156,6 +164,8 @@ def work(module: AnsibleModule) -> None:
             )
         if is_so(wish, before):
             module.exit_json(changed=False, changes=[], rolled_back=False, state=stack_state.told(before))
+        if params["bootstrap"] and wish.routed and not before:
+            _fail(module, wish, DeployError("it has no administrator yet, so it is not started with a route"))
         deployer.deploy(wish, params["timeout"])
         _answers(wish, params)
         after = deployer.look(wish.service)
@@ -214,6 +224,7 @@ def _fail(module: AnsibleModule, wish: Wish, exc: DeployError) -> None:
 
 def main() -> None:
     """Run by Ansible."""
+    keep_alive()
     work(AnsibleModule(argument_spec=OPTIONS, supports_check_mode=True))
 
 

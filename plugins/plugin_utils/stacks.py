@@ -15,11 +15,14 @@ import re
 import typing as t
 from dataclasses import dataclass, field
 
-from ansible_collections.smartercl.smarteros.plugins.module_utils.owner import NAME as OWNER
+from ansible_collections.smartercl.smarteros.plugins.module_utils.stack_state import (
+    CONFIG_LABEL,
+    OWNER,
+    OWNER_LABEL,
+    ROUTE_LABEL,
+    SERVICE_LABEL,
+)
 
-LABEL = f"cl.{OWNER}"
-CONFIG_LABEL = f"{LABEL}.config"
-ROUTE_LABEL = "traefik.enable"
 COMPOSE_VERSION = "3.8"  # what `docker stack deploy` of the oldest supported Engine understands
 HASH_LENGTH = 12  # hexadecimal digits of a content hash in a name
 SECRETS_DIR = "/run/secrets"
@@ -58,6 +61,7 @@ class Stack:
     """Reservation and limit of each container in MiB."""
     hosts: tuple[str, ...]
     bootstrap: bool
+    """Whether it must not have a route before it has its administrator."""
 
 
 def complete(service: str, document: t.Any, setting: Setting) -> Stack:
@@ -200,7 +204,7 @@ def _deploy(name: str, own: Document, service: str, setting: Setting) -> Documen
 
 
 def _marks(service: str) -> dict[str, str]:
-    return {f"{LABEL}.owner": OWNER, f"{LABEL}.service": service}
+    return {OWNER_LABEL: OWNER, SERVICE_LABEL: service}
 
 
 def _route_labels(name: str, routes: t.Sequence[Document], setting: Setting) -> dict[str, str]:
