@@ -69,8 +69,7 @@ from ansible_collections.smartercl.smarteros.plugins.module_utils.bootstrap impo
 
 OPTIONS: dict[str, dict[str, t.Any]] = {
     **shape.OPTIONS,
-    "email": {"type": "str", "required": True},
-    "password": {"type": "str", "required": True, "no_log": True},
+    **shape.LOGIN,
     "name": {"type": "str", "default": "SmarterOS"},
     "account": {"type": "str", "default": "SmarterOS"},
 }

@@ -74,11 +74,9 @@ from ansible_collections.smartercl.smarteros.plugins.module_utils.bootstrap impo
 
 OPTIONS: dict[str, dict[str, t.Any]] = {
     **shape.OPTIONS,
-    "email": {"type": "str", "required": True},
-    "password": {"type": "str", "required": True, "no_log": True},
-    "api_key": {"type": "str", "default": "", "no_log": True},
-    "first_name": {"type": "str", "default": "SmarterOS"},
-    "last_name": {"type": "str", "default": "Admin"},
+    **shape.LOGIN,
+    **shape.KEY,
+    **shape.NAME,
     "port": {"type": "int", "default": service.PORT},
     "site_name": {"type": "str", "default": "SmarterOS"},
     "locale": {"type": "str", "default": "es"},

@@ -86,9 +86,8 @@ from ansible_collections.smartercl.smarteros.plugins.module_utils.bootstrap impo
 
 OPTIONS: dict[str, dict[str, t.Any]] = {
     **shape.OPTIONS,
-    "email": {"type": "str", "required": True},
-    "password": {"type": "str", "required": True, "no_log": True},
-    "api_key": {"type": "str", "default": "", "no_log": True},
+    **shape.LOGIN,
+    **shape.KEY,
     "database": {"type": "str", "required": True},
     "login": {"type": "str", "default": "smarteros"},
     "company": {"type": "str", "default": ""},

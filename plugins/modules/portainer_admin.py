@@ -13,10 +13,6 @@ description:
   - Portainer makes its administrator from a file with the password when it starts for the first time. Where it did not, it is
     made here. Where somebody else is the administrator, the task fails.
 options:
-  service:
-    description: Name of the Swarm service whose container is spoken to. It must run on this machine.
-    type: str
-    required: true
   login:
     description: Login of the administrator.
     type: str
@@ -29,18 +25,8 @@ options:
     description: Port of the service in its container.
     type: int
     default: 9000
-  socket:
-    description: Socket of the Docker Engine.
-    type: path
-    default: /var/run/docker.sock
-  timeout:
-    description: Seconds to wait for it to be ready.
-    type: float
-    default: 300.0
-notes:
-  - Runs on the machine that carries the service, as root. It speaks to the service from inside the network of its container,
-    so that no route has to lead to it yet.
 extends_documentation_fragment:
+  - smartercl.smarteros.bootstrap
   - smartercl.smarteros.bulk.attributes
 author:
   - SmarterCL (@SmarterCL)

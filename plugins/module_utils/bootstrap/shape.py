@@ -13,11 +13,22 @@ from ansible_collections.smartercl.smarteros.plugins.module_utils import lifelin
 from ansible_collections.smartercl.smarteros.plugins.module_utils.engine import SOCKET, Engine, EngineError
 from ansible_collections.smartercl.smarteros.plugins.module_utils.errors import row
 from ansible_collections.smartercl.smarteros.plugins.module_utils.inside import Answer, Inside, Unreachable
+from ansible_collections.smartercl.smarteros.plugins.module_utils.target_lock import keep_alive
 
 OPTIONS: dict[str, dict[str, t.Any]] = {
     "service": {"type": "str", "required": True},
     "socket": {"type": "path", "default": SOCKET},
     "timeout": {"type": "float", "default": 300.0},
+}
+# As the fragments of the same names document them
+LOGIN: dict[str, dict[str, t.Any]] = {
+    "email": {"type": "str", "required": True},
+    "password": {"type": "str", "required": True, "no_log": True},
+}
+KEY: dict[str, dict[str, t.Any]] = {"api_key": {"type": "str", "default": "", "no_log": True}}
+NAME: dict[str, dict[str, t.Any]] = {
+    "first_name": {"type": "str", "default": "SmarterOS"},
+    "last_name": {"type": "str", "default": "Admin"},
 }
 AGAIN = "Repair that, then run the same command again"
 KEY_NAME = "smarteros"  # what our key is called in every service
@@ -87,6 +98,7 @@ def run(
     ``foretold`` is what a question finds in check mode where nothing runs yet; without it, something would be made.
     """
     lifeline.hold()
+    keep_alive()
     outcome = Outcome(service)
     try:
         room = _room(module, outcome)
@@ -165,6 +177,17 @@ class Browser:
         if answer.status >= 400:
             raise Trouble(self.refusal(method, path, answer))
         return answer.json()
+
+    def with_key(self, path: str, header: str, key: str) -> Answer | None:
+        """The answer to somebody with this API key; None where there is no key or it is not good."""
+        if not key:
+            return None
+        answer = self.ask("GET", path, None, 30.0, **{header: key})
+        if answer.status in (401, 403):
+            return None
+        if answer.status != 200:
+            raise Trouble(self.refusal("GET", path, answer))
+        return answer
 
     def refusal(self, method: str, path: str, answer: Answer) -> str:
         """An answer that is no good, in words."""
