@@ -100,7 +100,7 @@ class ActionModule(RegistryAction):
             components = {
                 name: ref for name, ref in images.items() if any(ref in each.images.values() for each in wanted)
             }
-            wrong += deploy_plan.unpinned(components, list(components))
+            wrong += deploy_plan.unpinned(components)
             wrong += _unresolved([name for each in visited for name in each.hosts], args["address"], setting)
         return wrong
 
@@ -139,7 +139,7 @@ def _wanted(stack: Mapping[str, t.Any]) -> deploy_plan.Wanted:
     plan = stack["plan"]
     memory = {name: (pair[0], pair[1]) for name, pair in plan["memory"].items()}
     return deploy_plan.Wanted(
-        plan["service"], plan["role"], stack["config"], plan["images"], memory, tuple(plan["hosts"]), plan["bootstrap"]
+        plan["service"], plan["role"], stack["config"], plan["images"], memory, tuple(plan["hosts"])
     )
 
 

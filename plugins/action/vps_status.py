@@ -13,7 +13,6 @@ from ansible_collections.smartercl.smarteros.plugins.plugin_utils.action import 
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils.tagless import plain
 
 MODULE = "smartercl.smarteros.vps_status"
-KINDS = ("infrastructure", "backend")
 STAND_IN = "stand-in"
 
 
@@ -43,8 +42,8 @@ class ActionModule(RegistryAction):
 def _questions(setting: Setting) -> dict[str, dict[str, str]]:
     return {
         entry["id"]: {"host": f"{entry['host']}.{setting.specs.zone}", "path": entry["health"]["path"]}
-        for entry in setting.specs.services
-        if entry["kind"] in KINDS and entry.get("host") and (entry.get("health") or {}).get("path")
+        for entry in setting.specs.machine_services
+        if entry.get("host") and (entry.get("health") or {}).get("path")
     }
 
 

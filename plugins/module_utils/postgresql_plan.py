@@ -120,7 +120,7 @@ def question(wish: Wish) -> str:
     for database in wish.databases:
         if wish.extensions_of(database):
             lines += [
-                f"SELECT EXISTS (SELECT FROM pg_database WHERE datname = {_text(database)}) AS there \\gset",  # noqa: S608
+                f"SELECT EXISTS (SELECT FROM pg_database WHERE datname = {_text(database)}) AS there \\gset",  # noqa: S608 - a quoted literal
                 "\\if :there",
                 f"\\connect {_name(database)}",
                 "SELECT json_build_object('database', current_database(), 'extensions', json_agg(extname)) FROM pg_extension;",

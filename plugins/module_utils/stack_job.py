@@ -111,11 +111,10 @@ class Runner:
         def wanted(name: str) -> int:
             return int(compose["services"].get(name, {}).get("deploy", {}).get("replicas", 1))
 
-        return [
-            name
-            for name in names
-            if self._scale(f"{stack}_{name}", lambda now, name=name: None if now else wanted(name))  # type: ignore[misc]
-        ]
+        def from_rest(name: str) -> t.Callable[[int], int | None]:
+            return lambda now: None if now else wanted(name)
+
+        return [name for name in names if self._scale(f"{stack}_{name}", from_rest(name))]
 
     def _scale(self, service: str, to: t.Callable[[int], int | None]) -> bool:
         found = self._found(service)

@@ -7,13 +7,13 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ansible_collections.smartercl.smarteros.plugins.module_utils.engine import Engine
+from ansible_collections.smartercl.smarteros.plugins.module_utils.owner import NAME as OWNER
 
-OWNER_LABEL = "cl.smarteros.owner"
-SERVICE_LABEL = "cl.smarteros.service"
-CONFIG_LABEL = "cl.smarteros.config"
+OWNER_LABEL = f"cl.{OWNER}.owner"
+SERVICE_LABEL = f"cl.{OWNER}.service"
+CONFIG_LABEL = f"cl.{OWNER}.config"
 NAMESPACE_LABEL = "com.docker.stack.namespace"
 ROUTE_LABEL = "traefik.enable"
-OWNER = "smarteros"
 PENDING = "pending"  # the config label of a stack whose bootstrap is not done: equal to no wish
 OVER = ("complete", "shutdown", "failed", "rejected", "remove", "orphaned")
 ROLLED_BACK = ("rollback_started", "rollback_paused", "rollback_completed", "paused")

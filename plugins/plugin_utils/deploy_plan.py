@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ansible_collections.smartercl.smarteros.plugins.module_utils.errors import row
+from ansible_collections.smartercl.smarteros.plugins.plugin_utils import releases
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils.action import INVALID, UNUSABLE
 
 SYSTEMS = {"ubuntu": ("24.04",), "debian": ("12", "13")}
@@ -31,7 +32,6 @@ class Wanted:
     images: Mapping[str, str]
     memory: Mapping[str, tuple[int, int]]
     hosts: tuple[str, ...]
-    bootstrap: bool
 
 
 def visits(wanted: Sequence[Wanted], live: Mapping[str, Mapping[str, t.Any]]) -> list[Wanted]:
@@ -142,9 +142,9 @@ def _version(image: str) -> tuple[int, ...]:
     return tuple(int(part) for part in parts) if all(part.isdigit() for part in parts) else ()
 
 
-def unpinned(images: Mapping[str, str], used: Sequence[str]) -> list[Found]:
+def unpinned(images: Mapping[str, str]) -> list[Found]:
     """Images without a digest: what they name may be another image tomorrow."""
-    without = sorted(name for name in used if "@sha256:" not in images[name])
+    without = releases.unpinned(images)
     if not without:
         return []
     why = f"the release names no digest for {', '.join(without)}"

@@ -76,7 +76,12 @@ class Release:
 
     def unpinned(self, override: Mapping[str, str]) -> list[str]:
         """The components whose image has no digest."""
-        return [name for name, ref in self.images(override).items() if "@sha256:" not in ref]
+        return unpinned(self.images(override))
+
+
+def unpinned(images: Mapping[str, str]) -> list[str]:
+    """Of references by component, the components whose image has no digest."""
+    return [name for name, ref in images.items() if "@sha256:" not in ref]
 
 
 def load(specs: Specs | Path, version: str | None = None) -> Release:

@@ -50,6 +50,7 @@ _PLACES: dict[str, Place] = {
 """Where the index names the file of a kind, below ``files``."""
 
 _TENANT = "tenant"
+_ON_THE_MACHINE = ("infrastructure", "backend")
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,11 @@ class Specs:
     def tenants_folder(self) -> Path:
         """The folder of the tenants' files."""
         return self.root / str(self.index["files"]["tenants"]["folder"])
+
+    @cached_property
+    def machine_services(self) -> list[dict[str, Any]]:
+        """The catalogue entries of what runs on the machine."""
+        return [service for service in self.services if service["kind"] in _ON_THE_MACHINE]
 
     @cached_property
     def tenant_service_ids(self) -> tuple[str, ...]:

@@ -9,8 +9,6 @@ from smos import play, tenant_work, vps_ready, work
 from smos.outcome import Outcome, Speaker
 from smos.settings import Settings
 
-UNTOUCHED = "absent"
-
 
 def carry_out(services: Sequence[str], release: str | None, settings: Settings) -> int:
     """Deploy these services, or all; gives the exit code."""

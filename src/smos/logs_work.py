@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 from typing import IO
 
 from smos import exitcodes, remote, vps_ready, work
@@ -14,7 +15,6 @@ from smos.outcome import Outcome, Speaker, failure
 from smos.settings import Settings
 
 COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "red")
-KINDS = ("infrastructure", "backend")
 # Every container of a service's stack; `sh` looks them up on the machine, so that one login is enough. An old Engine may never
 # end the log of a service that was deployed often, hence the limit.
 SCRIPT = """set -eu
@@ -99,12 +99,10 @@ class _Printer:
                     sys.stdout.flush()
 
 
-def _check(services: Sequence[str], specs_dir: object) -> None:
-    from pathlib import Path
-
+def _check(services: Sequence[str], specs_dir: Path) -> None:
     from ansible_collections.smartercl.smarteros.plugins.plugin_utils import specs
 
-    known = [entry["id"] for entry in specs.load(Path(str(specs_dir))).services if entry["kind"] in KINDS]
+    known = [entry["id"] for entry in specs.load(specs_dir).machine_services]
     for name in services:
         if name not in known:
             following = f"Choose from {', '.join(sorted(known))}"

@@ -9,8 +9,8 @@ import pytest
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils import deploy_plan
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils.deploy_plan import Wanted
 
-REDIS = Wanted("redis", "redis", "c1", {"redis": "redis:7@sha256:aa"}, {"redis": (64, 256)}, (), False)
-N8N = Wanted("n8n", "n8n", "c2", {"n8n": "n8n:2@sha256:bb"}, {"n8n": (512, 1024)}, ("n8n.example.com",), True)
+REDIS = Wanted("redis", "redis", "c1", {"redis": "redis:7@sha256:aa"}, {"redis": (64, 256)}, ())
+N8N = Wanted("n8n", "n8n", "c2", {"n8n": "n8n:2@sha256:bb"}, {"n8n": (512, 1024)}, ("n8n.example.com",))
 HOST = {
     "name": "vps1",
     "os": "ubuntu",
@@ -122,7 +122,7 @@ def test_an_old_traefik_does_not_meet_a_new_engine(engine: str, image: str, fine
 
 def test_images_without_digest_are_named() -> None:
     images = {"redis": "redis:7@sha256:aa", "n8n": "n8n:2"}
-    ((code, error),) = deploy_plan.unpinned(images, list(images))
+    ((code, error),) = deploy_plan.unpinned(images)
     assert code == 2
     assert "n8n" in error["why"]
     assert "redis" not in error["why"]
