@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from ansible.plugins.loader import init_plugin_loader
-from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped] # it has no types
 
 init_plugin_loader([str(Path(__file__).resolve().parents[1] / "collections")])
 

@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
 
 import pytest
 
 from real import installs, n8n, odoo11, postgres
+from real.tools import IN_CI, needing_tools
 
 HERE = Path(__file__).resolve().parent
-IN_CI = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -29,31 +27,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason="second tier: runs with CI=true or SECOND_TIER=1"))
 
 
-@contextmanager
-def _needing_tools(*, optional_in_ci: bool = False) -> Iterator[None]:
-    try:
-        yield
-    except installs.Unavailable as missing:
-        _unavailable(missing, optional_in_ci=optional_in_ci)
-
-
-def _unavailable(missing: installs.Unavailable, *, optional_in_ci: bool) -> NoReturn:
-    if IN_CI and not optional_in_ci:
-        pytest.fail(f"in CI nothing is skipped: {missing}", pytrace=False)
-    pytest.skip(f"NOT RUN: {missing}")
-
-
 @pytest.fixture(scope="session")
 def real_postgres() -> Iterator[postgres.Postgres]:
     """A PostgreSQL cluster; its servers' databases are made in it."""
-    with _needing_tools(), postgres.cluster() as running:
+    with needing_tools(), postgres.cluster() as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def real_n8n(real_postgres: postgres.Postgres) -> Iterator[n8n.N8n]:
     """n8n 1.64.3 on the machine's Node: the version that production starts with."""
-    with _needing_tools():
+    with needing_tools():
         node = installs.system_node(18)
         with n8n.server(installs.N8N_FIRST_TIER, node, real_postgres) as running:
             yield running
@@ -62,7 +46,7 @@ def real_n8n(real_postgres: postgres.Postgres) -> Iterator[n8n.N8n]:
 @pytest.fixture(scope="session")
 def real_n8n_2(real_postgres: postgres.Postgres) -> Iterator[n8n.N8n]:
     """n8n 2.41.1 on Node 24 (npm's package); mark its tests `second_tier`."""
-    with _needing_tools():
+    with needing_tools():
         installs.system_node(18)  # its npm fetches Node 24
         node = installs.packaged_node(installs.NODE_SECOND_TIER)
         with n8n.server(installs.N8N_SECOND_TIER, node, real_postgres) as running:
@@ -72,5 +56,5 @@ def real_n8n_2(real_postgres: postgres.Postgres) -> Iterator[n8n.N8n]:
 @pytest.fixture(scope="session")
 def real_odoo11(real_postgres: postgres.Postgres) -> Iterator[odoo11.Odoo11]:
     """Odoo 11, where a Python 3.7 is at hand (not every machine can have one); mark its tests `second_tier`."""
-    with _needing_tools(optional_in_ci=True), odoo11.server(real_postgres) as running:
+    with needing_tools(optional_in_ci=True), odoo11.server(real_postgres) as running:
         yield running

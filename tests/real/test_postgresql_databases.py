@@ -205,7 +205,7 @@ def test_no_password_is_in_a_command_a_statement_a_result_or_the_servers_log(con
     with admin(container.server) as connection:
         connection.execute("alter system set log_statement = 'all'")
         connection.execute("select pg_reload_conf()")
-        folder = Path(str(connection.execute("show data_directory").fetchone()[0])).parent  # type: ignore[index]
+        folder = Path(str(connection.execute("show data_directory").fetchone()[0])).parent  # type: ignore[index] # show gives one row
     try:
         told = [run(container), run(container, check=True)]
     finally:

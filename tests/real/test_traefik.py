@@ -17,7 +17,8 @@ import pytest
 
 from real import traefik as real
 from real.processes import free_port
-from real.traefik import Backend, Traefik, needing_tools
+from real.tools import needing_tools
+from real.traefik import Backend, Traefik
 from support import stack_files
 
 HOSTS = {"n8n": "n8n.example.com", "odoo": "odoo.example.com", "metabase": "ai.example.com"}

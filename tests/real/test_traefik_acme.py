@@ -20,7 +20,8 @@ import pytest
 
 from real import traefik as real
 from real.processes import free_port, running, wait_until
-from real.traefik import Backend, Traefik, needing_tools
+from real.tools import needing_tools
+from real.traefik import Backend, Traefik
 from support import stack_files
 
 

@@ -19,7 +19,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
 from real.installs import Unavailable, cached
@@ -46,17 +45,6 @@ def binary() -> Path:
         raise Unavailable(f"no binary of Traefik is in {folder}")
     found[0].chmod(0o755)
     return found[0]
-
-
-@contextmanager
-def needing_tools() -> Iterator[None]:
-    """A missing tool skips the test and says so; in CI it fails it."""
-    try:
-        yield
-    except Unavailable as missing:
-        if os.environ.get("CI", "").lower() in {"1", "true", "yes"}:
-            pytest.fail(f"in CI nothing is skipped: {missing}", pytrace=False)
-        pytest.skip(f"NOT RUN: {missing}")
 
 
 @dataclass

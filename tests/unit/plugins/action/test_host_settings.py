@@ -141,7 +141,7 @@ def test_a_machine_that_is_slow_is_asked_again() -> None:
 
 def test_when_even_the_open_connection_is_dead_the_operator_is_told_to_wait() -> None:
     here = Controller([ARMED], [AnsibleConnectionFailure("timed out")] * 3, undo_after=40)
-    here._execute_module = lambda **call: _dead(call, here)  # type: ignore[method-assign]
+    here._execute_module = lambda **call: _dead(call, here)  # type: ignore[method-assign] # the machine stands in
     done = here.work()
     assert "The machine puts the old settings back within 40 s" in done["msg"]
     assert done["armed"] is True

@@ -84,10 +84,10 @@ ENTRIES = [entry("0"), entry("1", secret="a"), entry("2", secret="c"), entry("3"
 @pytest.mark.parametrize("check", [False, True])
 def test_what_nobody_needs_goes_and_in_check_mode_is_only_named(check: bool) -> None:
     shelf = Shelf()
-    gone = prune(shelf, ENTRIES, check)  # type: ignore[arg-type]
+    gone = prune(shelf, ENTRIES, check)  # type: ignore[arg-type] # stands for an Engine
     assert gone == {"secrets": ["a"], "configs": [], "images": ["web:1"]}
     assert shelf.gone == ([] if check else ["/secrets/id-a", "/images/web:1"])
 
 
 def test_what_is_in_use_after_all_stays() -> None:
-    assert "busy" not in prune(Shelf(("busy",)), ENTRIES)["secrets"]  # type: ignore[arg-type]
+    assert "busy" not in prune(Shelf(("busy",)), ENTRIES)["secrets"]  # type: ignore[arg-type] # stands for an Engine

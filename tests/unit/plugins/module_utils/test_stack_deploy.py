@@ -116,7 +116,7 @@ def swarm() -> Swarm:
 
 def deployer(swarm: Swarm, folder: Path) -> Deployer:
     ticks = iter(range(0, 10_000, 10))
-    return Deployer(swarm, folder, clock=lambda: float(next(ticks)))  # type: ignore[arg-type]
+    return Deployer(swarm, folder, clock=lambda: float(next(ticks)))  # type: ignore[arg-type] # stands for an Engine
 
 
 def test_a_new_stack_is_deployed_once(swarm: Swarm, tmp_path: Path) -> None:

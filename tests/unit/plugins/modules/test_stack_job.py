@@ -106,7 +106,7 @@ class Swarm:
 
 
 def runner(swarm: Swarm, clock: Callable[[], float] = lambda: 0.0) -> job.Runner:
-    return job.Runner(swarm, clock, 0)  # type: ignore[arg-type]
+    return job.Runner(swarm, clock, 0)  # type: ignore[arg-type] # stands for an Engine
 
 
 # --- what it takes from the stack file -----------------------------------------------------------------------------

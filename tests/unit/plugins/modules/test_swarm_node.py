@@ -198,7 +198,7 @@ def test_joining_that_goes_on_in_the_background_is_waited_for() -> None:
         Machine.post(worker, path, body)
         worker.slow = 3
 
-    worker.post = slowly  # type: ignore[method-assign]
+    worker.post = slowly  # type: ignore[method-assign] # a slow Engine
     assert call(worker, **params)["joined"]
 
 

@@ -111,7 +111,7 @@ class Place:
             **params,
         }
         engine: Any = _Engine(self)
-        return Room(engine, "c0ffee", _Inside(self), given, check_mode, Outcome(self.module))  # type: ignore[arg-type]
+        return Room(engine, "c0ffee", _Inside(self), given, check_mode, Outcome(self.module))  # type: ignore[arg-type] # stands for a container
 
 
 class _Engine:

@@ -250,7 +250,7 @@ class _Engine(socketserver.StreamRequestHandler):
         if b" /events" in head:
             self.wfile.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nfirst\n")
             self.wfile.flush()
-            self.server.released.wait(10)  # type: ignore[attr-defined]
+            self.server.released.wait(10)  # type: ignore[attr-defined] # ours, on a library class
             self.wfile.write(b"second\n")
             return
         body = json.dumps(head.decode().splitlines()).encode()
@@ -262,7 +262,7 @@ def _proxy(folder: Path) -> Iterator[tuple[Place, socketserver.ThreadingUnixStre
     path = str(folder / "docker.sock")
     with socketserver.ThreadingUnixStreamServer(path, _Engine) as engine:
         engine.daemon_threads = True
-        engine.released = threading.Event()  # type: ignore[attr-defined]
+        engine.released = threading.Event()  # type: ignore[attr-defined] # ours, on a library class
         threading.Thread(target=engine.serve_forever, daemon=True).start()
         place = Place("socket_proxy", folder, {"STANDIN_SOCKET": path, "CONTAINERS": "1"})
         place.settings["STANDIN_PORT"] = str(place.port)
@@ -289,5 +289,5 @@ def test_the_proxy_passes_a_stream_as_it_comes(tmp_path: Path) -> None:
         while stream.readline() != b"\r\n":
             pass
         assert stream.readline() == b"first\n"
-        engine.released.set()  # type: ignore[attr-defined]
+        engine.released.set()  # type: ignore[attr-defined] # ours, on a library class
         assert stream.readline() == b"second\n"

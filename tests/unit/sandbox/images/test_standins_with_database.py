@@ -12,8 +12,8 @@ import pytest
 
 from ansible_collections.smartercl.smarteros.plugins.module_utils.bootstrap import chatwoot, dokploy, n8n, odoo
 from ansible_collections.smartercl.smarteros.plugins.module_utils.bootstrap.shape import Trouble
-from real.installs import Unavailable
 from real.postgres import Postgres, cluster
+from real.tools import needing_tools
 from smos.sandbox.images.standin.postgres import Database, DatabaseError
 from smos.sandbox.images.standin.state import InFile, InTable
 from unit.sandbox.images.standins import Place
@@ -24,11 +24,8 @@ HTTPS = {"X-Forwarded-Proto": "https"}
 
 @pytest.fixture(scope="module")
 def postgres() -> Iterator[Postgres]:
-    try:
-        with cluster() as found:
-            yield found
-    except Unavailable as exc:
-        pytest.skip(str(exc))
+    with needing_tools(), cluster() as found:
+        yield found
 
 
 @pytest.fixture
@@ -41,7 +38,7 @@ class _Redis(socketserver.StreamRequestHandler):
     """As much of it as the stand-in asks."""
 
     def handle(self) -> None:
-        known: dict[str, str] = self.server.known  # type: ignore[attr-defined]
+        known: dict[str, str] = self.server.known  # type: ignore[attr-defined] # ours, on a library class
         while line := self.rfile.readline():
             words = []
             for _word in range(int(line[1:])):
@@ -62,7 +59,7 @@ class _Redis(socketserver.StreamRequestHandler):
 def redis() -> Iterator[socketserver.ThreadingTCPServer]:
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Redis) as server:
         server.daemon_threads = True
-        server.known = {}  # type: ignore[attr-defined]
+        server.known = {}  # type: ignore[attr-defined] # ours, on a library class
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server
         server.shutdown()
