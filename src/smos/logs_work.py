@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -16,13 +18,16 @@ from smos.settings import Settings
 
 COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "red")
 # Every container of a service's stack; `sh` looks them up on the machine, so that one login is enough. An old Engine may never
-# end the log of a service that was deployed often, hence the limit.
+# end the log of a service that was deployed often, hence the limit. Following ends on the machine when our end of stdin is gone,
+# however we end: sshd tells a command without a terminal nothing.
 SCRIPT = """set -eu
 found=$(docker service ls --quiet --filter label=cl.smarteros.service="$1" --format '{{.Name}}')
-[ -n "$found" ] || { echo "$1 is not deployed here" >&2; exit 9; }
+[ -n "$found" ] || { exit 9; }
 limit="timeout 30"
 [ -z "$3" ] || limit=
 trap 'kill 0' EXIT INT TERM HUP
+exec 3<&0
+[ -z "$3" ] || { cat <&3 >/dev/null; kill 0; } &
 for each in $found; do $limit docker service logs --raw --tail "$2" $3 "$each" 2>&1 & done
 wait
 trap - EXIT
@@ -50,17 +55,33 @@ def carry_out(services: Sequence[str], lines: int, follow: bool, settings: Setti
     ]
     for reader in readers:
         reader.start()
-    try:
+    with _ending(list(running.values())) as stopped:
         codes = {name: each.wait() for name, each in running.items()}
-    except KeyboardInterrupt:
-        for each in running.values():
-            each.send_signal(signal.SIGTERM)
-        return exitcodes.DONE if follow else exitcodes.INTERRUPTED
     for reader in readers:
         reader.join()
-    errors = tuple(_error(name, code, machine.host) for name, code in codes.items() if code != 0)
+    if stopped:
+        return exitcodes.DONE if follow else exitcodes.INTERRUPTED
+    errors = tuple(_error(name, code, machine.host, kept.last[name]) for name, code in codes.items() if code != 0)
     outcome = Outcome({"logs": kept.lines}, errors, code=exitcodes.UNUSABLE if errors else exitcodes.DONE)
     return speaker.finish(outcome)
+
+
+@contextmanager
+def _ending(running: Sequence[subprocess.Popen[str]]) -> Iterator[list[int]]:
+    """Ctrl-C and SIGTERM end the logins, and by that the wait for them; the signals that came are told."""
+    came: list[int] = []
+
+    def end(number: int, _frame: object) -> None:
+        came.append(number)
+        for each in running:
+            os.killpg(each.pid, signal.SIGTERM)
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield came
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _command(service: str, lines: int, follow: bool) -> list[str]:
@@ -68,7 +89,16 @@ def _command(service: str, lines: int, follow: bool) -> list[str]:
 
 
 def _start(words: Sequence[str]) -> subprocess.Popen[str]:
-    return subprocess.Popen(words, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, errors="replace")
+    # Of its own session, so that Ctrl-C is for us alone; and away from our stderr, which ssh would make non-blocking
+    return subprocess.Popen(
+        words,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    )
 
 
 class _Printer:
@@ -78,6 +108,7 @@ class _Printer:
         from rich.console import Console
 
         self.lines: dict[str, list[str]] = {name: [] for name in services}
+        self.last = dict.fromkeys(services, "")
         self._console = Console(highlight=False, soft_wrap=True)
         self._keep = settings.as_json
         self._width = max(map(len, services))
@@ -87,7 +118,7 @@ class _Printer:
         """Read a service's lines to the end."""
         colour = COLOURS[list(self.lines).index(service) % len(COLOURS)]
         for line in stream or ():
-            text = line.rstrip("\n")
+            text = self.last[service] = line.rstrip()
             with self._lock:
                 if self._keep:
                     self.lines[service].append(text)
@@ -109,7 +140,7 @@ def _check(services: Sequence[str], specs_dir: Path) -> None:
             raise failure(exitcodes.INVALID, name, "no service of the machine has this id", "", following)
 
 
-def _error(service: str, code: int, host: str) -> dict[str, str]:
+def _error(service: str, code: int, host: str, last: str) -> dict[str, str]:
     if code == NOT_DEPLOYED:
         return {
             "what": service,
@@ -117,5 +148,5 @@ def _error(service: str, code: int, host: str) -> dict[str, str]:
             "why": "it is not deployed",
             "next": f"smos deploy backend --service {service}",
         }
-    why = f"reading its log over SSH ended with {code}"
+    why = f"reading its log over SSH ended with {code}: {last}"
     return {"what": service, "where": host, "why": why, "next": "See `smos doctor`"}

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import stat
+import subprocess
+import threading
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -131,9 +136,12 @@ def test_a_login_that_is_not_root_goes_through_sudo() -> None:
 def ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A program that stands for ssh: it runs what it is given, with a docker that has one service."""
     (tmp_path / "ssh").write_text('#!/bin/sh\nfor last; do :; done\nexec sh -c "$last"\n')
-    docker = (
-        '#!/bin/sh\ncase "$2" in ls) case "$*" in *=n8n*|*=redis*) echo one;; esac;; logs) echo "said: $*";; esac\n'
-    )
+    docker = """#!/bin/sh
+case "$2" in
+  ls) case "$*" in *=n8n*|*=redis*) echo one;; esac;;
+  logs) echo "said: $*"; case "$*" in *--follow*) exec sleep 300;; esac;;
+esac
+"""
     (tmp_path / "docker").write_text(docker)
     (tmp_path / "sudo").write_text('#!/bin/sh\nshift\nexec "$@"\n')
     for name in ("ssh", "docker", "sudo"):
@@ -150,6 +158,35 @@ def test_logs_of_several_services_come_at_once(ssh: Path, capsys: pytest.Capture
     logs = json.loads(capsys.readouterr().out)["result"]["logs"]
     assert set(logs) == {"n8n", "redis"}
     assert all("--tail 7" in lines[0] for lines in logs.values())
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_following_ends_cleanly_and_leaves_no_login_behind(
+    ssh: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    assert ssh.is_dir()
+    started: list[subprocess.Popen[str]] = []
+    start = logs_work._start
+
+    def kept(words: Any) -> subprocess.Popen[str]:
+        started.append(start(words))
+        return started[-1]
+
+    monkeypatch.setattr(logs_work, "_start", kept)
+    before = signal.getsignal(number)
+
+    def stop() -> None:
+        until = time.monotonic() + 60
+        while (len(started) < 2 or signal.getsignal(number) is before) and time.monotonic() < until:
+            time.sleep(0.01)
+        os.kill(os.getpid(), number)
+
+    stopper = threading.Thread(target=stop)
+    stopper.start()
+    assert logs_work.carry_out(["n8n", "redis"], 7, True, settings()) == exitcodes.DONE
+    stopper.join()
+    assert all(each.poll() is not None for each in started)
+    assert signal.getsignal(number) is before
 
 
 def test_a_service_that_is_not_deployed_is_named(ssh: Path, capsys: pytest.CaptureFixture[str]) -> None:

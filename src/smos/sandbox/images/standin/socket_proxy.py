@@ -77,7 +77,7 @@ class _Call(BaseHTTPRequestHandler):
     """One connection, one question."""
 
     protocol_version = "HTTP/1.1"
-    timeout = 60
+    timeout = 60  # for the question
 
     def parse_request(self) -> bool:
         """Take the call, whatever its method is."""
@@ -113,6 +113,7 @@ class _Call(BaseHTTPRequestHandler):
             head = [f"{self.command} {self.path} HTTP/1.1", "Host: docker", "Connection: close"]
             head += [f"{name}: {self.headers[name]}" for name in _PASSED if self.headers.get(name)]
             engine.sendall("\r\n".join([*head, "", ""]).encode())
+            self.connection.settimeout(None)  # a stream of events may be silent for hours
             watch = threading.Thread(target=_until_gone, args=(self.connection, engine), daemon=True)
             watch.start()
             try:
