@@ -54,6 +54,7 @@ TELL_CHANGES = (
 TELL_RESULTS = ("deploy_preflight", "stack_deploy", "vps_status", "secrets", "release_pin")
 TELL_ERRORS = ("tenant_open", "tenant_preflight", "tenant_export", "tenant_record", "tenant_carry_out")
 COLLECTION = "smartercl.smarteros."
+CANCEL_PERIOD_S = 0.1  # how often ansible-runner asks whether Ctrl-C came
 GRACE_S = 10.0  # how long a run may take to stop after Ctrl-C before it is killed
 
 Event = Mapping[str, Any]
@@ -145,6 +146,7 @@ def run(play: Play, project: Project, settings: Settings, on_event: Callable[[Ev
         return False  # nothing of it is kept on disk
 
     with _private_folder(project.state_dir) as folder, _stop_on_signal(ansible_runner) as stopped:
+        _set_up(folder)
         finished = ansible_runner.run(
             private_data_dir=str(folder),
             project_dir=str(project.root),
@@ -159,7 +161,6 @@ def run(play: Play, project: Project, settings: Settings, on_event: Callable[[Ev
             status_handler=_forget_environment(folder),
             cancel_callback=stopped.is_set,
             fact_cache_type="memory",  # on disk it is a file per host and task
-            settings={"pexpect_timeout": 1},
         )
         played.rc = int(finished.rc if finished.rc is not None else 1)
         played.interrupted = stopped.is_set()
@@ -170,6 +171,12 @@ def run(play: Play, project: Project, settings: Settings, on_event: Callable[[Ev
         if not played.errors:
             _explain(played, play, project, settings)
     return played
+
+
+def _set_up(folder: Path) -> None:
+    """Settings of ansible-runner. It forgets those that are given as an argument where this file is not there."""
+    (folder / "env").mkdir()
+    (folder / "env" / "settings").write_text(json.dumps({"pexpect_timeout": CANCEL_PERIOD_S}), encoding="utf-8")
 
 
 def _explain(played: Played, play: Play, project: Project, settings: Settings) -> None:
