@@ -149,7 +149,7 @@ def _wait_for_writes(smos: Instance, run: subprocess.Popen[str], count: int) -> 
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_stops_cleanly_and_the_next_run_completes(smos: Instance, sign: signal.Signals) -> None:
-    smos.up(latency_ms=300)
+    smos.up(latency_ms=150)
     run = started(smos, ACME)
     _wait_for_writes(smos, run, 4)
     family = processes.below(run.pid)
