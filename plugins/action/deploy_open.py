@@ -6,11 +6,17 @@ from __future__ import annotations
 import json
 import secrets
 import typing as t
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from ansible_collections.smartercl.smarteros.plugins.module_utils.errors import row
-from ansible_collections.smartercl.smarteros.plugins.plugin_utils import documents, releases, stacks
+from ansible_collections.smartercl.smarteros.plugins.plugin_utils import (
+    documents,
+    releases,
+    secret_jobs,
+    stacks,
+    vault,
+)
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils.action import (
     INVALID,
     UNUSABLE,
@@ -49,7 +55,7 @@ class ActionModule(RegistryAction):
             "smos_network": str(self._infra(setting, "network")["overlay"]),
             "smos_timezone": str(self._infra(setting, "vps")["timezone"]),
         }
-        made = self._stacks(facts, task_vars)
+        made = self._stacks(facts, task_vars, self._secrets(facts["smos_wanted"], setting, task_vars))
         facts["smos_wanted"] = list(made)
         private = json.dumps({name: _facts(stack, catalogue[name]) for name, stack in made.items()})
         # Contents of secrets: no callback sees them, and as no fact they lie in no cache of facts
@@ -79,12 +85,23 @@ class ActionModule(RegistryAction):
         found: dict[str, t.Any] = documents.load(setting.root / setting.specs.index["files"]["infra"][kind])
         return found
 
-    def _stacks(self, facts: Mapping[str, t.Any], task_vars: Mapping[str, t.Any]) -> dict[str, stacks.Stack]:
-        """All stacks of the deploy. Every mistake is told at once."""
+    def _secrets(self, wanted: t.Iterable[str], setting: Setting, task_vars: dict[str, t.Any]) -> list[dict[str, str]]:
+        """What is lacking in the vault, of all that these services need: not in their stacks alone, in their tasks too."""
+        opened = vault.opened(task_vars, self._loader, self._templar.template, None)
+        rows = secret_jobs.judge(opened.read(), secret_jobs.catalogue(setting.root), wanted)
+        poor = [each["name"] for each in rows if each["state"] in (secret_jobs.WEAK, secret_jobs.SHARED)]
+        if poor:
+            self.warn(f"weak or shared, see `smos secrets check`: {', '.join(poor)}")
+        return secret_jobs.errors([each for each in rows if each["state"] == secret_jobs.MISSING], str(opened.path))
+
+    def _stacks(
+        self, facts: Mapping[str, t.Any], task_vars: Mapping[str, t.Any], lacking: Sequence[dict[str, str]]
+    ) -> dict[str, stacks.Stack]:
+        """All stacks of the deploy. Every mistake is told at once, after the secrets that are ``lacking``."""
         renderer = Renderer(self._templar, self._loader, {**task_vars, **facts})
         common = stacks.Setting(facts["smos_zone"], facts["smos_network"])
         made: dict[str, stacks.Stack] = {}
-        wrong = []
+        wrong = list(lacking)
         for name in facts["smos_wanted"]:
             role = facts["smos_catalogue"][name]["role"]
             if not renderer.has(role):
@@ -92,6 +109,8 @@ class ActionModule(RegistryAction):
             try:
                 made[name] = stacks.complete(name, renderer.render(role), common)
             except stacks.StackError as exc:
+                if lacking and SECRETS_HELP in str(exc):
+                    continue  # one of those
                 wrong.append(row(name, str(exc), f"roles/{role}/templates/stack.yml.j2", _following(str(exc))))
         if wrong:
             raise Stop(UNUSABLE, wrong)
@@ -128,6 +147,7 @@ def _facts(stack: stacks.Stack, entry: Mapping[str, t.Any]) -> dict[str, t.Any]:
             "images": dict(stack.images),
             "memory": {name: list(pair) for name, pair in stack.memory.items()},
             "hosts": list(stack.hosts),
+            "tokens": dict(stack.tokens),
         },
     }
 

@@ -10,8 +10,9 @@ import time
 import typing as t
 from collections.abc import Mapping, Sequence
 
+from ansible_collections.smartercl.smarteros.plugins.module_utils import verdicts
 from ansible_collections.smartercl.smarteros.plugins.module_utils.errors import row
-from ansible_collections.smartercl.smarteros.plugins.plugin_utils import deploy_plan, documents, locks, releases
+from ansible_collections.smartercl.smarteros.plugins.plugin_utils import deploy_plan, documents, locks, releases, tokens
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils.action import (
     REFUSED,
     UNUSABLE,
@@ -22,6 +23,7 @@ from ansible_collections.smartercl.smarteros.plugins.plugin_utils.action import 
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils.tagless import plain
 
 SANDBOX = "sandbox"
+TOKEN_PATIENCE_S = 5.0
 
 
 class ActionModule(RegistryAction):
@@ -50,6 +52,7 @@ class ActionModule(RegistryAction):
                 "a Dokploy of its own installer runs on the machine: it is left as it is, and none is deployed beside it"
             )
         wrong = self._wrong(args, setting, task_vars, wanted, visited, live)
+        wrong += self._tokens(setting, task_vars, [stacks[each.service]["plan"]["tokens"] for each in visited])
         if wrong:
             raise Stop(min(code for code, _error in wrong), [error for _code, error in wrong])
         told = deploy_plan.changes(visited, live)
@@ -103,6 +106,21 @@ class ActionModule(RegistryAction):
             wrong += deploy_plan.unpinned(components)
             wrong += _unresolved([name for each in visited for name in each.hosts], args["address"], setting)
         return wrong
+
+    def _tokens(
+        self, setting: Setting, task_vars: dict[str, t.Any], given: Sequence[Mapping[str, str]]
+    ) -> list[deploy_plan.Found]:
+        """Tokens that a service is about to be deployed with and that its provider does not take."""
+        known, asked = tokens.testable(setting.specs), []
+        for provider, token in ((name, value) for each in given for name, value in each.items()):
+            connection = tokens.connection_of(known[provider], task_vars, self._templar.template)
+            names = tokens.names_of(known[provider], task_vars)
+            asked.append(verdicts.Asked(provider, {**connection, "token": token}, names))
+        said = verdicts.judge(asked, TOKEN_PATIENCE_S)
+        for provider, verdict in said.items():
+            if verdict.state == verdicts.UNREACHABLE:
+                self.warn(f"{provider} could not be asked whether its token is valid: {verdict.message}")
+        return deploy_plan.useless(said)
 
     @staticmethod
     def _hazards(

@@ -8,7 +8,7 @@ import typing as t
 from collections.abc import Callable, Iterator
 
 from ansible_collections.smartercl.smarteros.plugins.module_utils.errors import row
-from ansible_collections.smartercl.smarteros.plugins.plugin_utils import secret_jobs, secret_kinds, vault
+from ansible_collections.smartercl.smarteros.plugins.plugin_utils import secret_jobs, vault
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils.action import (
     INVALID,
     UNUSABLE,
@@ -52,7 +52,7 @@ class ActionModule(RegistryAction):
         rows = secret_jobs.judge(opened.read(), self._known, self._services())
         bad = [each for each in rows if each["state"] in secret_jobs.BAD]
         if bad:
-            raise Stop(UNUSABLE, _errors(bad, str(opened.path)), file=str(opened.path), rows=rows)
+            raise Stop(UNUSABLE, secret_jobs.errors(bad, str(opened.path)), file=str(opened.path), rows=rows)
         return {"changed": False, "rows": rows}
 
     def _rotate(self, opened: vault.Vault, setting: Setting) -> Row:
@@ -108,23 +108,3 @@ def _content(opened: vault.Vault, setting: Setting) -> Iterator[vault.Content]:
         return
     with opened.changing() as content:
         yield content
-
-
-def _errors(bad: list[Row], where: str) -> list[dict[str, str]]:
-    """What is to be done: one row for all that a single command makes, one for each of the others."""
-    ours = [each["name"] for each in bad if each["state"] == secret_jobs.MISSING and each["kind"] != secret_jobs.GIVEN]
-    count = f"{len(ours)} secrets are" if len(ours) > 1 else "a secret is"
-    errors = [row("secrets", f"{count} missing: {', '.join(ours)}", where, "smos secrets init")] if ours else []
-    return errors + [
-        row(each["name"], f"{each['state']}: {each['message']}", where, _following(each))
-        for each in bad
-        if each["name"] not in ours
-    ]
-
-
-def _following(found: Row) -> str:
-    if found["state"] == secret_jobs.MISSING:
-        return f"smos secrets set {found['name']}"
-    if found["rotation"] not in secret_kinds.BY_HAND:
-        return f"smos secrets rotate {found['name']}"
-    return f"Change it in {found['service']} as specs/secrets.yml says, then smos secrets set {found['name']}"

@@ -51,6 +51,11 @@ taken_over:
   description: The former holder, where its lease had run out or its process was gone.
   returned: success
   type: dict
+notices:
+  description: What a person should know though nothing failed. C(smos) shows it.
+  returned: when the lock was taken
+  type: list
+  elements: str
 errors:
   description: What failed, each with what, where, why and next.
   returned: failure
@@ -95,9 +100,11 @@ def work(module: AnsibleModule, lock: TargetLock) -> None:
     except Held as exc:
         _refuse(module, exc.holder, now)
     else:
+        notices = []
         if former:
-            module.warn(f"the lock of run {former.get('run')} ({former.get('holder')}), which is dead, was taken over")
-        module.exit_json(changed=False, taken_over=former or {})
+            notices = [f"the lock of run {former.get('run')} ({former.get('holder')}), which is dead, was taken over"]
+            module.warn(notices[0])
+        module.exit_json(changed=False, taken_over=former or {}, notices=notices)
 
 
 def _refuse(module: AnsibleModule, holder: dict[str, t.Any], now: float) -> None:

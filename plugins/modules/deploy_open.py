@@ -11,7 +11,8 @@ short_description: Open a deploy
 description:
   - Finds the release and its images, and renders the stacks of all services of the machine at once from the roles' templates
     C(stack.yml.j2), adds what all services share, and hashes each stack. Changes nothing.
-  - Fails with exit code 3 where a secret is missing, with 2 for a release or a service that nobody knows.
+  - Fails with exit code 3 where the vault lacks secrets that the services need, all of which it names, and with 2 for a release
+    or a service that nobody knows.
 version_added: 0.1.0
 author:
   - SmarterCL (@SmarterCL)

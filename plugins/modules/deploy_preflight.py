@@ -13,7 +13,8 @@ description:
   - >-
     Refuses, with all reasons at once, where the machine is of the wrong kind or too small, its clock is wrong, somebody else has
     the web's ports, names do not lead here, images have no digest, memory does not suffice, Traefik is too old for the Engine,
-    another run holds the lock, or the step between two releases is not safe.
+    a token that a service is about to be deployed with is missing or not valid, another run holds the lock, or the step between
+    two releases is not safe.
 version_added: 0.1.0
 author:
   - SmarterCL (@SmarterCL)

@@ -7,6 +7,7 @@ import typing as t
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from ansible_collections.smartercl.smarteros.plugins.module_utils import tokens, verdicts
 from ansible_collections.smartercl.smarteros.plugins.module_utils.errors import row
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils import releases
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils.action import INVALID, UNUSABLE
@@ -150,6 +151,18 @@ def unpinned(images: Mapping[str, str]) -> list[Found]:
     why = f"the release names no digest for {', '.join(without)}"
     following = f"Run `smos pin {' '.join(without)}`, look at the difference, and commit it"
     return [(INVALID, row("images", why, "specs/smos-version.yml", following))]
+
+
+def useless(said: Mapping[str, verdicts.Verdict]) -> list[Found]:
+    """Tokens that are missing or wrong, by provider. One whose provider does not answer now may well be good."""
+    found = []
+    for provider, verdict in said.items():
+        if verdict.state in (verdicts.VALID, verdicts.UNREACHABLE):
+            continue
+        lacks = f" (it lacks {', '.join(verdict.missing_scopes)})" if verdict.missing_scopes else ""
+        why = f"{verdict.state}: {verdict.message}{lacks}"
+        found.append((UNUSABLE, row(provider, why, "token", tokens.next_step(provider, verdict.state))))
+    return found
 
 
 def missing(

@@ -139,6 +139,26 @@ def users(entry: Entry) -> list[str]:
     return list(dict.fromkeys([entry["service"], *entry.get("used_by", ())]))
 
 
+def errors(bad: t.Sequence[Row], where: str) -> list[dict[str, str]]:
+    """What is to be done about rows of ``judge``: one row for all that a single command makes, one for each of the others."""
+    ours = [each["name"] for each in bad if each["state"] == MISSING and each["kind"] != GIVEN]
+    count = f"{len(ours)} secrets are" if len(ours) > 1 else "a secret is"
+    found = [row("secrets", f"{count} missing: {', '.join(ours)}", where, "smos secrets init")] if ours else []
+    return found + [
+        row(each["name"], f"{each['state']}: {each['message']}", where, _following(each))
+        for each in bad
+        if each["name"] not in ours
+    ]
+
+
+def _following(found: Row) -> str:
+    if found["state"] == MISSING:
+        return f"smos secrets set {found['name']}"
+    if found["rotation"] not in secret_kinds.BY_HAND:
+        return f"smos secrets rotate {found['name']}"
+    return f"Change it in {found['service']} as specs/secrets.yml says, then smos secrets set {found['name']}"
+
+
 # --- rotating ----------------------------------------------------------------------------------------------------------
 
 

@@ -2,9 +2,9 @@
 """From a service's own part of a stack file to the whole of it: what all services share is added here, by pure functions.
 
 A role's ``templates/stack.yml.j2`` says only what is particular to its service, in the shape of Compose, and a few keys of
-ours: ``x-routes``, ``x-secret-files``, ``x-secret-env``, ``x-config-files``, ``x-also`` and ``x-bootstrap``. The result has
-no key of ours and no secret: secrets and configs are Swarm objects with a hash of their content in the name, so that a
-changed one is a changed service, and a rollback brings the former one back.
+ours: ``x-routes``, ``x-secret-files``, ``x-secret-env``, ``x-config-files``, ``x-also``, ``x-tokens`` and ``x-bootstrap``. The
+result has no key of ours and no secret: secrets and configs are Swarm objects with a hash of their content in the name, so
+that a changed one is a changed service, and a rollback brings the former one back.
 """
 
 from __future__ import annotations
@@ -62,6 +62,8 @@ class Stack:
     hosts: tuple[str, ...]
     bootstrap: bool
     """Whether it must not have a route before it has its administrator."""
+    tokens: t.Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Tokens of providers that it works with, by the provider's id in the catalogue; empty where one is lacking."""
 
 
 def complete(service: str, document: t.Any, setting: Setting) -> Stack:
@@ -97,6 +99,7 @@ def complete(service: str, document: t.Any, setting: Setting) -> Stack:
         memory={name: _memory(service, name, each) for name, each in containers.items()},
         hosts=tuple(dict.fromkeys(_hosts(own, setting.zone))),
         bootstrap=bool(own.get("x-bootstrap")),
+        tokens={provider: str(value or "") for provider, value in (own.get("x-tokens") or {}).items()},
     )
 
 

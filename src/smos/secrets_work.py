@@ -76,7 +76,7 @@ def rotate(name: str, settings: Settings, *, back: bool = False) -> int:
     def result(played: play.Played) -> dict[str, Any]:
         played_once.append(played)
         if not back and _half_done(played):
-            _take_back(name, settings, played)
+            (_forget if _is_refused(played) else _take_back)(name, settings, played)
         return {
             "name": name,
             **_told(played, "file", "services"),
@@ -135,6 +135,35 @@ def _half_done(played: play.Played) -> bool:
     """Whether the new value is in the vault and what followed failed; a person who pressed Ctrl-C goes on by himself."""
     begun = any("services" in result and not result.get("failed") for result in _results(played))
     return begun and played.code != exitcodes.DONE and not played.interrupted
+
+
+def _is_refused(played: play.Played) -> bool:
+    """Whether the deploy did not begin, so that no service has got the new value in this run."""
+    judged = any(action == "deploy_preflight" and "services" in result for action, result in played.results)
+    return played.code == exitcodes.REFUSED or (played.code in (exitcodes.INVALID, exitcodes.UNUSABLE) and not judged)
+
+
+def _forget(name: str, settings: Settings, played: play.Played) -> None:
+    """Put the old value back into the vault alone; the refusal stands. A rotation of a former run is left as it was."""
+    if not any(result.get("changes") for result in _results(played)):
+        return
+    variables = {"secrets_job": "back", "secret_name": name}
+    wish = play.Play("secrets.yml", records.new_id(), variables, settings.limit)
+    after = play.run(wish, work.project_for(settings), replace(settings, check=False), lambda _event: None)
+    if after.code == exitcodes.DONE:
+        played.changed, played.changes = False, []
+        return
+    following = f"smos secrets rotate {name}, or take it back with --back"
+    played.code = exitcodes.FAILED
+    played.errors += [
+        *after.errors,
+        {
+            "what": name,
+            "where": "",
+            "why": "the old value could not be put back; the vault has both",
+            "next": following,
+        },
+    ]
 
 
 def _take_back(name: str, settings: Settings, played: play.Played) -> None:

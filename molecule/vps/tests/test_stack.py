@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import socket
+import ssl
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +98,21 @@ def test_a_service_answers_under_its_name(machine: dict[str, Any], name: str) ->
     ]
     done = subprocess.run([*words, f"https://{at}{ROUTED[name]}"], capture_output=True, text=True, check=False)
     assert done.stdout == "200", done
+
+
+def test_certificates_are_the_authoritys(machine: dict[str, Any]) -> None:
+    loose = ssl.create_default_context(cafile=str(STATE / "acme/pebble.crt"))
+    with urllib.request.urlopen((STATE / "acme/roots").read_text(), context=loose) as answer:
+        trusting = ssl.create_default_context(cadata=answer.read().decode())
+    with (
+        socket.create_connection(("127.0.0.1", machine["https_port"]), timeout=10) as line,
+        trusting.wrap_socket(line, server_hostname="n8n.smarterbot.cl") as shown,
+    ):
+        certificate = shown.getpeercert() or {}
+    assert certificate["subjectAltName"] == (("DNS", "n8n.smarterbot.cl"),)
+    certificates = smos("status")[1]["result"]["certificates"]
+    assert {f"{name}.smarterbot.cl" for name in ROUTED} <= certificates.keys()
+    assert [name for name, each in certificates.items() if each["self_made"] or each["days"] < 1] == []
 
 
 def test_nobody_becomes_administrator_by_coming_first(machine: dict[str, Any]) -> None:

@@ -144,6 +144,16 @@ def test_with_a_token_one_certificate_covers_the_zone_and_without_each_name_has_
     assert without["certificatesResolvers"]["letsencrypt"]["acme"]["httpChallenge"] == {"entryPoint": "web"}
 
 
+def test_a_stack_names_the_token_that_it_works_with_also_where_it_is_lacking() -> None:
+    token = f"{SECRET}cloudflare"
+    assert stack("traefik", cloudflare_token=token).tokens == {"cloudflare": token}
+    assert stack("traefik", traefik_acme_challenge="dns").tokens == {"cloudflare": ""}
+    assert stack("traefik").tokens == {}
+    assert stack("traefik", cloudflare_token=token, traefik_acme_challenge="http").tokens == {}
+    assert stack("traefik", cloudflare_token=token, traefik_dns_provider="hetzner").tokens == {}
+    assert token not in repr(stack("traefik", cloudflare_token=token))
+
+
 def test_the_issuer_is_that_of_the_specs_and_the_sandbox_asks_nobody() -> None:
     acme = static()["certificatesResolvers"]["letsencrypt"]["acme"]
     assert acme["caServer"] == "https://acme-v02.api.letsencrypt.org/directory"

@@ -29,7 +29,7 @@ class Deployer:
     def look(self, _service: str) -> list[Any]:
         return list(self.before)
 
-    def deploy(self, _wish: Any, _timeout_s: float) -> None:
+    def deploy(self, _wish: Any, _timeout_s: float, _proof: Any = None, *, back: bool = True) -> None:
         Deployer.deployed += 1
         if self.fails:
             raise self.fails
@@ -75,6 +75,8 @@ def test_the_lock_says_who_holds_it(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert refused["exit_code"] == 4
     for words in ("run one", "ana@control", "deploy"):
         assert words in refused["msg"]
-    assert run_module(deploy_lock, run="two", holder=holder, take_over="one")["taken_over"]["run"] == "one"
+    taken = run_module(deploy_lock, run="two", holder=holder, take_over="one")
+    assert taken["taken_over"]["run"] == "one"
+    assert taken["notices"] == ["the lock of run one (ana@control), which is dead, was taken over"]
     run_module(deploy_lock, run="two", state="released")
     assert TargetLock(folder=tmp_path).holder() is None

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ansible_collections.smartercl.smarteros.plugins.plugin_utils import deploy_plan
+from ansible_collections.smartercl.smarteros.plugins.module_utils import vps_look
+from ansible_collections.smartercl.smarteros.plugins.module_utils.verdicts import Verdict
+from ansible_collections.smartercl.smarteros.plugins.plugin_utils import deploy_plan, releases
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils.deploy_plan import Wanted
 
+SPECS = Path(__file__).resolve().parents[4] / "specs"
 REDIS = Wanted("redis", "redis", "c1", {"redis": "redis:7@sha256:aa"}, {"redis": (64, 256)}, ())
 N8N = Wanted("n8n", "n8n", "c2", {"n8n": "n8n:2@sha256:bb"}, {"n8n": (512, 1024)}, ("n8n.example.com",))
 HOST = {
@@ -118,6 +122,48 @@ def test_all_reasons_are_told_at_once() -> None:
 def test_an_old_traefik_does_not_meet_a_new_engine(engine: str, image: str, fine: bool) -> None:
     seen = {**look(), "engine": {"version": engine}}
     assert (deploy_plan.engine_and_traefik(seen, {"traefik": image}) == []) is fine
+
+
+class Docker:
+    """An Engine of this version, as its interface tells of itself."""
+
+    present = True
+
+    def __init__(self, version: str) -> None:
+        self._version = version
+
+    def get(self, path: str) -> dict[str, Any]:
+        told: dict[str, dict[str, Any]] = {
+            "/info": {"Swarm": {}},
+            "/version": {"Version": self._version, "ApiVersion": "1.52"},
+        }
+        return told[path]
+
+
+def test_the_first_release_is_refused_on_a_new_engine_and_the_present_one_is_not() -> None:
+    seen = {**look(), "engine": vps_look.engine(Docker("29.0.1"))}  # type: ignore[arg-type] # all that is asked of it
+    first = releases.load(SPECS, "0.1.0").images({})
+    ((code, error),) = deploy_plan.engine_and_traefik(seen, first)
+    assert (code, error["what"]) == (3, "traefik")
+    for words in ("Traefik 2.", "Docker Engine 29.0.1", "404"):
+        assert words in error["why"]
+    assert deploy_plan.engine_and_traefik(seen, releases.load(SPECS, None).images({})) == []
+    older = {**seen, "engine": vps_look.engine(Docker("28.5.2"))}  # type: ignore[arg-type] # as above
+    assert deploy_plan.engine_and_traefik(older, first) == []
+
+
+def test_tokens_that_a_provider_does_not_take_are_refused_and_silence_is_not() -> None:
+    said = {
+        "cloudflare": Verdict("insufficient", message="it may not write", missing_scopes=["DNS:Edit"]),
+        "hostinger": Verdict("missing", message="not set: hostinger_token"),
+        "vercel": Verdict("unreachable", message="no connection"),
+        "odoo": Verdict("valid"),
+    }
+    (first, second) = deploy_plan.useless(said)
+    assert [code for code, _error in (first, second)] == [3, 3]
+    assert first[1]["why"] == "insufficient: it may not write (it lacks DNS:Edit)"
+    assert (second[1]["what"], second[1]["why"]) == ("hostinger", "missing: not set: hostinger_token")
+    assert ".env.hostinger" in second[1]["next"]
 
 
 def test_images_without_digest_are_named() -> None:

@@ -106,6 +106,19 @@ def test_secrets_of_services_that_are_left_out_are_unused() -> None:
     assert found["n8n_encryption_key"] == "missing"
 
 
+def test_all_that_one_command_makes_is_told_in_one_row() -> None:
+    content = made()
+    del content.values["redis_password"], content.values["n8n_owner_password"]
+    content.values["n8n_runners_token"] = "short"
+    rows = secret_jobs.judge(content, KNOWN, ["redis", "n8n"])
+    bad = [each for each in rows if each["state"] in secret_jobs.BAD]
+    first, second = secret_jobs.errors(bad, "vault.yml")
+    assert first["why"] == "2 secrets are missing: redis_password, n8n_owner_password"
+    assert (first["where"], first["next"]) == ("vault.yml", "smos secrets init")
+    assert (second["what"], second["next"]) == ("n8n_runners_token", "smos secrets rotate n8n_runners_token")
+    assert secret_jobs.errors([], "vault.yml") == []
+
+
 def test_no_row_holds_a_value() -> None:
     content = made()
     content.put("n8n_api_key", "k" * 10)
