@@ -67,7 +67,8 @@ class Checkout:
     def popen(self, **env: str) -> subprocess.Popen[str]:
         pipe = subprocess.PIPE
         return subprocess.Popen(
-            [str(self.root / "smos"), "x"],
+            # Where the tests were started in the background, Ctrl-C is ignored, and that is inherited
+            ["env", "--default-signal=INT", str(self.root / "smos"), "x"],
             stdout=pipe,
             stderr=pipe,
             text=True,
