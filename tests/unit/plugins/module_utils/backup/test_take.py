@@ -1,0 +1,309 @@
+"""What follows the services: manifest, check, copies, retention; and what each failure leaves undone."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.smartercl.smarteros.plugins.module_utils.backup import (
+    catalogue,
+    copies,
+    journal,
+    machine,
+    manifest,
+    retention,
+    take,
+)
+from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.catalogue import Held, Listing
+from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.config import Config, Remote, ServiceData
+from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.restic import Incomplete, ResticError, Saved
+
+BROKEN = ResticError("no space is left", 1, "full")
+
+
+@dataclass
+class Fake:
+    """A repository that remembers what was asked of it. ``broken``: methods that fail."""
+
+    broken: set[str] = field(default_factory=set)
+    done: list[str] = field(default_factory=list)
+    saved: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+    there: bool = True
+    written: bytes = b""
+
+    def _did(self, what: str) -> None:
+        self.done.append(what)
+        if what in self.broken:
+            raise BROKEN
+
+    def exists(self) -> bool:
+        return self.there
+
+    def init(self) -> None:
+        self._did("init")
+        self.there = True
+
+    def unlock(self) -> None:
+        self._did("unlock")
+
+    def prune(self) -> None:
+        self._did("prune")
+
+    def forget(self, ids: Any) -> None:
+        self.done.append(f"forget {' '.join(ids)}")
+
+    def backup_folder(self, path: Path, host: str, tags: list[str], exclude: Any = ()) -> Saved:
+        self._did("folder")
+        saved = self._save(tags)
+        if path.name == "unreadable":
+            raise Incomplete("1 files could not be read, for example /x", saved, ["/x"])
+        return saved
+
+    def backup_bytes(self, data: bytes, filename: str, host: str, tags: list[str]) -> Saved:
+        self._did("bytes")
+        self.written = data
+        return self._save(tags)
+
+    def _save(self, tags: list[str]) -> Saved:
+        told = dict(tag.partition("=")[::2] for tag in tags)
+        self.saved.append((f"s{len(self.saved)}", told))
+        return Saved(self.saved[-1][0], 2 << 20, 3, 10)
+
+
+@dataclass
+class World:
+    """A machine on which ``there`` runs, and what was kept before."""
+
+    config: Config
+    repository: Fake
+    folder: Path
+    known: dict[str, Held] = field(default_factory=dict)
+    loose: dict[str, Any] = field(default_factory=dict)
+    arrives: bool = True
+
+    def listing(self, *_: Any, **__: Any) -> Listing:
+        return Listing(dict(self.known), {}, self.loose)
+
+    def verify(self, repository: Fake, **_: Any) -> Listing:
+        repository._did("check")
+        whole = manifest.of(json.loads(repository.written))
+        own = Held(whole, {}, "own", () if self.arrives else ("x volume:x",), ("all-of-it",))
+        return Listing({**self.known, whole.id: own})
+
+    def take(self, *wanted: str, **more: Any) -> take.Taken:
+        repository: Any = self.repository
+        ways = take.Ways(repository=repository, last=self.folder / "last.json", verified=self.folder / "verified.json")
+        engine: Any = object()
+        return take.take(self.config, engine, wanted, ways=ways, **more)
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    services = {}
+    for name in ("traefik", "dokploy"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").touch()
+        services[name] = ServiceData(name, folders=(str(tmp_path / name),), keys=(f"{name}_key",))
+    config = Config("staging", str(tmp_path), "/p", services, fingerprints={"traefik_key": "1", "other": "2"})
+    made = World(config, Fake(), tmp_path)
+    monkeypatch.setattr(machine, "look", lambda _: {})
+    monkeypatch.setattr(journal, "unfinished", lambda *_: "")
+    monkeypatch.setattr(catalogue, "listing", made.listing)
+    monkeypatch.setattr(catalogue, "verify", made.verify)
+    monkeypatch.setattr(retention, "to_forget", lambda known, *_: sorted(one.id for one in known)[:-1])
+    return made
+
+
+def former(backup: str) -> Held:
+    whole = manifest.Manifest(backup, "staging", "", "vps", {"traefik": manifest.ServicePart()})
+    return Held(whole, {}, "m", (), (f"{backup}-a", f"{backup}-b"))
+
+
+def test_services_then_manifest_then_check_then_room(world: World) -> None:
+    world.known = {"20261101-020000": former("20261101-020000")}
+    taken = world.take()
+    assert taken.ok
+    assert world.repository.done == [
+        "unlock",
+        "folder",
+        "folder",
+        "bytes",
+        "check",
+        "forget 20261101-020000-a 20261101-020000-b",
+        "prune",
+    ]
+    assert taken.removed == ["20261101-020000"]
+    own = world.repository.saved[-1][1]
+    assert (own["service"], own["part"], own["id"]) == ("smos", "manifest", taken.manifest.id)
+    assert taken.manifest.keys == {"traefik_key": "1"}
+    assert taken.added == 30
+    assert taken.outcome.ok
+    told = taken.to_json()
+    assert {"backup", "services", "bytes", "files", "verified"} <= set(told)
+    assert told["services"]["traefik"]["parts"] == [f"folder:{world.folder}/traefik"]
+
+
+def test_a_service_that_fails_spares_the_others_and_nothing_is_let_go(world: World, monkeypatch: Any) -> None:
+    world.known = {"20261101-020000": former("20261101-020000")}
+    monkeypatch.setattr(retention, "to_forget", lambda known, *_: [])
+    shutil.rmtree(world.folder / "traefik")
+    world.config = replace(world.config, services={**world.config.services})
+    with pytest.raises(take.Refused, match="traefik does not run"):
+        world.take("traefik")
+    monkeypatch.setattr(machine, "look", lambda _: {"traefik": machine.Seen("traefik:3", "cafe")})
+    taken = world.take()
+    assert not taken.ok
+    assert taken.manifest.state == manifest.PARTIAL
+    assert "does not exist" in taken.manifest.services["traefik"].error
+    assert taken.manifest.services["traefik"].image == "traefik:3"
+    assert not taken.manifest.services["dokploy"].error
+    assert taken.verified
+    assert not taken.removed
+    assert [each["where"] for each in taken.errors] == ["traefik"]
+    assert not taken.outcome.ok
+    assert "backup of traefik" in taken.outcome.message
+
+
+def test_an_empty_folder_is_kept_as_one_without_a_snapshot(world: World) -> None:
+    (world.folder / "traefik" / "file").unlink()
+    part = world.take().manifest.services["traefik"].parts[0]
+    assert (part.snapshot, part.bytes, part.files) == ("", 0, 0)
+    assert part.root["mode"] == (world.folder / "traefik").stat().st_mode & 0o7777
+
+
+def test_files_that_cannot_be_read_make_it_partial_and_keep_the_rest(world: World) -> None:
+    (world.folder / "unreadable").mkdir()
+    (world.folder / "unreadable" / "file").touch()
+    services = {"traefik": ServiceData("traefik", folders=(str(world.folder / "unreadable"),))}
+    world.config = replace(world.config, services=services)
+    taken = world.take()
+    service = taken.manifest.services["traefik"]
+    assert "could not be read" in service.error
+    assert len(service.parts) == 1
+
+
+def test_nothing_that_could_be_saved_makes_no_backup(world: World) -> None:
+    world.repository.broken = {"folder"}
+    taken = world.take()
+    assert not taken.ok
+    assert not taken.verified
+    assert "bytes" not in world.repository.done
+    assert len(taken.errors) == 2
+
+
+@pytest.mark.parametrize(("broken", "what"), [("bytes", "the manifest"), ("check", "check of the repository")])
+def test_without_a_manifest_or_a_good_check_nothing_is_copied_or_removed(world: World, broken: str, what: str) -> None:
+    world.known = {"20261101-020000": former("20261101-020000")}
+    world.repository.broken = {broken}
+    taken = world.take()
+    assert not taken.ok
+    assert not taken.verified
+    assert [each["what"] for each in taken.errors] == [what]
+    assert taken.errors[0]["next"]
+    assert "prune" not in world.repository.done
+
+
+def test_a_part_that_is_not_listed_is_no_verified_backup(world: World) -> None:
+    world.arrives = False
+    taken = world.take()
+    assert not taken.verified
+    assert "x volume:x of this backup is not in it" in taken.errors[0]["why"]
+
+
+def test_old_ones_that_cannot_be_removed_are_told_and_the_backup_is_one(world: World) -> None:
+    world.known = {"20261101-020000": former("20261101-020000")}
+    world.repository.broken = {"prune"}
+    taken = world.take()
+    assert taken.verified
+    assert not taken.ok
+    assert taken.errors[0]["what"] == "removing old backups"
+
+
+def test_a_copy_that_does_not_arrive_is_a_warning_and_a_notice(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    late = copies.CopyOutcome("offsite", (), "no answer", "Check the network")
+    monkeypatch.setattr(copies, "copy_all", lambda *_, **__: [late])
+    taken = world.take()
+    assert taken.ok
+    assert taken.warnings == ["not copied to offsite: no answer; the next backup catches up"]
+    assert not taken.outcome.ok
+
+    def broken(*_: Any, **__: Any) -> Any:
+        raise BROKEN
+
+    monkeypatch.setattr(copies, "copy_all", broken)
+    world.config = replace(world.config, remotes=(Remote("offsite", "s3:x"),))
+    assert world.take().copies[0].error == "no space is left"
+
+
+@pytest.mark.parametrize("reason", ["restore", "rollback"])
+def test_during_a_restore_nothing_is_let_go_and_nothing_waited_for(world: World, reason: str) -> None:
+    world.known = {"20261101-020000": former("20261101-020000")}
+    world.loose = {"20261102-020000": [type("S", (), {"id": "left"})()]}
+    world.config = replace(world.config, remotes=(Remote("offsite", "s3:x"),))
+    taken = world.take(reason=reason)
+    assert taken.ok
+    assert taken.swept == ["20261102-020000"]
+    assert world.repository.done == ["unlock", "forget left", "folder", "folder", "bytes", "check"]
+    assert not taken.copies
+    assert "not copied elsewhere now" in taken.notes[-1]
+
+
+def test_leftovers_alone_are_reason_enough_to_prune_and_foreign_snapshots_stay(world: World) -> None:
+    left = type("S", (), {"id": "left"})()
+    world.loose = {"20261102-020000": [left], "": [left], "mine": [left]}
+    world.take()
+    assert world.repository.done[-1] == "prune"
+    assert world.repository.done.count("forget left") == 1
+
+
+def test_two_backups_within_a_second_have_ids_of_their_own(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(take.time, "time", lambda: 1_795_400_000.0)
+    first = world.take().manifest.id
+    world.known = {first: former(first)}
+    assert world.take().manifest.id > first
+
+
+def test_a_new_repository_is_made_and_a_lost_one_is_not(world: World) -> None:
+    world.repository.there = False
+    assert world.take().ok
+    assert world.repository.done[0] == "init"
+    world.repository.there = False
+    (world.folder / "last.json").write_text('{"backup": {"good": {"id": "20261101-020000", "at": "then", "added": 3}}}')
+    with pytest.raises(take.Refused, match="is gone") as refused:
+        world.take()
+    assert (refused.value.code, "Mount its disk" in refused.value.following) == (3, True)
+
+
+@pytest.mark.parametrize(("free", "enough"), [((5 << 30) + 1, True), (3 << 30, False)])
+def test_what_is_enough_for_a_first_backup_is_enough_for_any(
+    world: World, monkeypatch: pytest.MonkeyPatch, free: int, enough: bool
+) -> None:
+    (world.folder / "last.json").write_text('{"backup": {"good": {"id": "i", "at": "then", "added": 8000000000}}}')
+    monkeypatch.setattr(take.volumes, "size", lambda _: (4 << 30, 1))
+    monkeypatch.setattr(take.shutil, "disk_usage", lambda _: type("Usage", (), {"free": free})())
+    if enough:
+        assert world.take().ok
+        return
+    with pytest.raises(take.Refused, match=r"3\.0 GiB are free .* and 4\.0 GiB must be") as refused:
+        world.take()
+    assert refused.value.code == 4
+    assert not world.repository.saved
+
+
+def test_what_was_asked_for_is_known_or_refused(world: World) -> None:
+    notes: list[str] = []
+    here = {"traefik": machine.Seen("x", "y")}
+    assert [each.name for each in take.choose(world.config, here, ["all"], notes)] == ["traefik", "dokploy"]
+    with pytest.raises(take.Refused, match="no backup of a service trafik: known are traefik") as refused:
+        take.choose(world.config, here, ["trafik"], notes)
+    assert refused.value.code == 2
+    empty = replace(world.config, services={"n8n": ServiceData("n8n", databases={"n8n": ()})})
+    with pytest.raises(take.Refused, match="nothing that is backed up runs") as refused:
+        take.choose(empty, here, [], notes)
+    assert refused.value.code == 3
+    assert notes == ["n8n does not run on this machine and is not in this backup"]
