@@ -19,6 +19,7 @@ from ansible_collections.smartercl.smarteros.plugins.module_utils.engine import 
 
 STACKS = Path("/opt/smarteros/stacks")
 FILE = "stack.yml"
+FORMER = "former.yml"  # the stack file of what ran before the last one
 POLL_S = 0.5
 FAILURES = 4  # tasks of a new service that may end before it is given up on: a database may be late
 LAST_LINES = 15
@@ -77,10 +78,13 @@ class Wish:
 
 
 def is_so(wish: Wish, stack: t.Sequence[stack_state.Running]) -> bool:
-    """Whether exactly this runs: config, images, every container."""
+    """Whether exactly this runs: config, images, every container, and none of them rests."""
     now = {one.container_name: one for one in stack}
     return now.keys() == wish.images.keys() and all(
-        one.labels.get(stack_state.CONFIG_LABEL) == wish.label and one.image == wish.images[name] and one.settled
+        one.labels.get(stack_state.CONFIG_LABEL) == wish.label
+        and one.image == wish.images[name]
+        and one.settled
+        and not one.rests
         for name, one in now.items()
     )
 
@@ -99,6 +103,7 @@ class Deployer:
 
     def prepare(self, wish: Wish) -> bool:
         """Stack file, images, secrets and configs; nothing starts. Gives whether anything was made."""
+        self._keep_former(wish)
         made = self._write(wish)
         for image in sorted(set(wish.images.values())):
             made = self._pull(image) or made
@@ -106,25 +111,70 @@ class Deployer:
             made = self._make(kind, wish.service, contents) or made
         return made
 
-    def deploy(self, wish: Wish, timeout_s: float) -> None:
-        """Deploy and wait until it runs. Raises DeployError when it does not, after Swarm has put back what ran before."""
+    def deploy(
+        self, wish: Wish, timeout_s: float, proof: t.Callable[[], None] | None = None, *, back: bool = True
+    ) -> None:
+        """Deploy and wait until it runs, and until ``proof`` raises no DeployError.
+
+        Raises DeployError when it does not, after the whole stack that ran before was put back: of several containers Swarm
+        puts back only the one that failed, and two versions on the same data are worse than either. Not so without ``back``.
+        """
         self.prepare(wish)
-        before = {one.name for one in self.look(wish.service)}
-        started = time.time()
-        words = ["stack", "deploy", "--resolve-image", "never", "--prune", "-c", str(self._file(wish.service))]
-        done = self._engine.command([*words, *self._detached(), wish.service], timeout_s=timeout_s)
+        before, started = self.look(wish.service), time.time()
+        try:
+            self._start(wish.service, self._file(wish.service), timeout_s)
+            self._wait(wish, {one.name for one in before}, started, timeout_s)
+            if proof is not None:
+                proof()
+        except DeployError as exc:
+            raise (self._back(wish, before, exc, timeout_s) if back else exc) from exc
+
+    def _start(self, service: str, file: Path, timeout_s: float) -> None:
+        words = ["stack", "deploy", "--resolve-image", "never", "--prune", "-c", str(file)]
+        done = self._engine.command([*words, *self._detached(), service], timeout_s=timeout_s)
         if done.code != 0:
             raise DeployError(f"docker stack deploy ended with {done.code}: {_last(done.stderr)}")
-        self._wait(wish, before, started, timeout_s)
 
-    def _wait(self, wish: Wish, before: t.Container[str], started: float, timeout_s: float) -> None:
+    def _back(
+        self, wish: Wish, before: t.Sequence[stack_state.Running], failed: DeployError, timeout_s: float
+    ) -> DeployError:
+        """The error to tell, once the stack before runs again; the failure itself where there is none to go back to.
+
+        Where all of it rested, its data are being replaced: it must not start on them.
+        """
+        former = self._former(wish.service)
+        if former is None or former.config == wish.label or not before or all(one.rests for one in before):
+            return failed
+        try:
+            self._rest_of_swarm(wish.service, timeout_s)
+            if not is_so(former, self.look(wish.service)):
+                known, started = {one.name for one in self.look(wish.service)}, time.time()
+                self._start(wish.service, self._file(wish.service).with_name(FORMER), timeout_s)
+                self._wait(former, known, started, timeout_s)
+        except DeployError as exc:
+            why = f"{failed.why}; and the stack before did not come back whole: {exc.why}"
+            return DeployError(why, False, failed.lines)
+        self._put(self._file(wish.service), former.text)  # the file says what runs
+        words = "the one before runs again"
+        why = failed.why if words in failed.why else f"{failed.why}: {words}"
+        return DeployError(why, True, failed.lines)
+
+    def _rest_of_swarm(self, service: str, timeout_s: float) -> None:
+        """Swarm may be putting a container back by itself; two at it would disturb each other."""
         until = self._clock() + timeout_s
+        while any(one.update == "rollback_started" for one in self.look(service)) and self._clock() < until:
+            time.sleep(POLL_S)
+
+    def _wait(self, wish: Wish, known: t.Container[str], started: float, timeout_s: float) -> None:
+        until = self._clock() + timeout_s
+        as_it_was = {one.name for one in self.look(wish.service) if one.update == "rollback_completed"}
         while True:
             stack = self.look(wish.service)
             if is_so(wish, stack):
                 return
             for one in stack:
-                self._judge(one, one.name not in before, started)
+                if one.labels.get(stack_state.CONFIG_LABEL) != wish.label or one.name not in as_it_was:
+                    self._judge(one, one.name not in known, started)
             if self._clock() > until:
                 late = [one for one in stack if not one.settled] or stack
                 names = ", ".join(one.container_name for one in late)
@@ -171,17 +221,34 @@ class Deployer:
     def _file(self, service: str) -> Path:
         return self._folder / service / FILE
 
+    def _former(self, service: str) -> Wish | None:
+        """The stack that ran whole before; None where there was none."""
+        return _read(service, self._file(service).with_name(FORMER))
+
+    def _keep_former(self, wish: Wish) -> None:
+        """Keep the stack file before another takes its place, if it is what runs: all containers say so."""
+        there = _read(wish.service, self._file(wish.service))
+        if there is None or there.text == wish.text:
+            return
+        labels = {one.labels.get(stack_state.CONFIG_LABEL) for one in self.look(wish.service)}
+        if labels == {there.config}:
+            self._put(self._file(wish.service).with_name(FORMER), there.text)
+
     def _write(self, wish: Wish) -> bool:
         """The file appears whole, readable by root alone."""
         path = self._file(wish.service)
         if path.is_file() and path.read_text(encoding="utf-8") == wish.text:
             return False
+        self._put(path, wish.text)
+        return True
+
+    @staticmethod
+    def _put(path: Path, text: str) -> None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         temporary = path.with_suffix(".new")
         with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-            file.write(wish.text)
+            file.write(text)
         temporary.replace(path)
-        return True
 
     def _pull(self, image: str) -> bool:
         try:
@@ -211,6 +278,16 @@ class Deployer:
         """Clients that can wait themselves want to be told not to: we look at more than they do."""
         shown = self._engine.command(["stack", "deploy", "--help"]).stdout
         return ["--detach=true"] if "--detach" in shown else []
+
+
+def _read(service: str, path: Path) -> Wish | None:
+    """A stack file of ours as the wish that it is; None where there is none, or one that is no good."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        labels = {each["deploy"]["labels"][stack_state.CONFIG_LABEL] for each in document["services"].values()}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return Wish(service, document, str(labels.pop())) if len(labels) == 1 else None
 
 
 def _last(text: str) -> str:

@@ -13,7 +13,7 @@ IN_USE = (400, 404, 409)  # somebody needs it after all, or it is gone already
 
 
 def prune(engine: Engine, entries: t.Sequence[ledger.Entry], check: bool = False) -> dict[str, list[str]]:
-    """Remove (in check mode: name) what neither a service, nor its former version, nor the last two releases refer to."""
+    """Remove (in check mode: name) what neither a service, nor its former version, nor a kept release refers to (`ledger.kept`)."""
     kept = ledger.needed(entries)
     for each in engine.get("/services"):
         for spec in (each["Spec"], each.get("PreviousSpec") or {}):
@@ -31,7 +31,7 @@ def prune(engine: Engine, entries: t.Sequence[ledger.Entry], check: bool = False
         image
         for entry in entries
         for stack in (entry.get("services") or {}).values()
-        for image in stack["images"].values()
+        for image in (stack.get("images") or {}).values()
     }
     for image in sorted(ever - kept["images"]):
         if _there(engine, image) and (check or _removed(engine, f"/images/{image}")):

@@ -51,6 +51,11 @@ class Running:
         return int(((self.spec.get("Mode") or {}).get("Replicated") or {}).get("Replicas", 0))
 
     @property
+    def rests(self) -> bool:
+        """Whether it shall have no task at all for now: somebody paused it."""
+        return int(((self.spec.get("Mode") or {}).get("Replicated") or {}).get("Replicas", 1)) == 0
+
+    @property
     def up(self) -> tuple[Json, ...]:
         """Tasks that run, which means healthy where there is a health check, with the specification of today."""
         today = self.spec["TaskTemplate"]["ContainerSpec"]
@@ -104,7 +109,7 @@ def told(stack: t.Sequence[Running]) -> Json:
 
 
 def _state(stack: t.Sequence[Running]) -> str:
-    if all(one.settled for one in stack):
+    if all(one.settled and not one.rests for one in stack):
         return "up"
     return "down" if not any(one.up for one in stack) else "degraded"
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 import typing as t
 from collections.abc import Mapping
@@ -79,6 +80,15 @@ class Release:
         return unpinned(self.images(override))
 
 
+def by_service(release: Release, override: Mapping[str, str]) -> dict[str, dict[str, dict[str, str]]]:
+    """Version and image of each component, by the service that runs it; what an inventory names goes before the release."""
+    images = release.images(override)
+    found: dict[str, dict[str, dict[str, str]]] = {}
+    for name, each in release.components.items():
+        found.setdefault(each.service or name, {})[name] = {"version": each.version, "image": images[name]}
+    return found
+
+
 def unpinned(images: Mapping[str, str]) -> list[str]:
     """Of references by component, the components whose image has no digest."""
     return [name for name, ref in images.items() if "@sha256:" not in ref]
@@ -93,10 +103,19 @@ def load(specs: Specs | Path, version: str | None = None) -> Release:
     found = next((each for each in releases if each.version == wanted), None)
     usable = ", ".join(each.version for each in releases if each.components)
     if found is None:
-        raise UnknownRelease(f"there is no release {wanted}; known: {usable}")
+        near = nearest(wanted, [each.version for each in releases if each.components])
+        meant = f"; did you mean {near}?" if near else ""
+        raise UnknownRelease(f"there is no release {wanted}; known: {usable}{meant}")
     if not found.components:
         raise UnknownRelease(f"release {wanted} does not tell its components; known with them: {usable}")
     return found
+
+
+def nearest(version: str, versions: t.Sequence[str]) -> str:
+    """Of these, the one that is most like a version: in its writing, or else the next lower one."""
+    alike = difflib.get_close_matches(version, versions, n=1)
+    lower = [each for each in versions if _NUMBERS.search(version) and number(each) <= number(version)]
+    return alike[0] if alike else max(lower, key=number, default="")
 
 
 def every(specs: Specs | Path) -> list[Release]:
@@ -134,15 +153,32 @@ def _release(entry: Mapping[str, t.Any], *, current: bool = False) -> Release:
     )
 
 
+@dataclass(frozen=True)
+class Crossing:
+    """A component whose data were written by a newer version than the one that is wanted, which does not read them."""
+
+    component: str
+    there: str
+    wanted: str
+    steps: str
+    by_hand: bool
+    """No command can take the data back either."""
+
+
 # --- on the way from one release to another ----------------------------------------------------------------------------
 
 
 def hazards(
-    before: Mapping[str, str], after: Mapping[str, str], backup_age_h: float | None, specs: Specs | Path
+    before: Mapping[str, str],
+    after: Mapping[str, str],
+    backup_age_h: float | None,
+    specs: Specs | Path,
+    acknowledged: t.Container[str] = (),
 ) -> list[Row]:
     """Why a deploy must not go from the versions that run to the wanted ones: rows of what, where, why, next.
 
     Both are versions by component. What does not run yet is in no danger. ``backup_age_h`` is None where there is none.
+    ``acknowledged`` are components of which somebody has said to know what the step means.
     """
     rules = _document(specs).get("upgrades", ())
     rows: list[Row] = []
@@ -151,10 +187,36 @@ def hazards(
         if number(wanted) < number(there):
             rows += _down(component, there, wanted, matching)
         else:
-            rows += _up(
-                component, there, wanted, [each for each in matching if _leads(each, there, wanted)], backup_age_h
-            )
+            leading = [each for each in matching if _leads(each, there, wanted)]
+            rows += _up(component, there, wanted, leading, backup_age_h)
+            if component not in acknowledged:
+                rows += _by_name(component, there, wanted, leading)
     return rows
+
+
+def need_backup(before: Mapping[str, str], after: Mapping[str, str], specs: Specs | Path) -> list[str]:
+    """The components whose way up is not to be gone without a backup."""
+    rules = [rule for rule in _document(specs).get("upgrades", ()) if rule.get("needs_backup")]
+    return [
+        component
+        for component, there, wanted in _moves(before, after)
+        if any(rule["component"] == component and _leads(rule, there, wanted) for rule in rules)
+    ]
+
+
+def crossed(data: Mapping[str, str], wanted: Mapping[str, str], specs: Specs | Path) -> list[Crossing]:
+    """What lies between data and older versions that shall work with them: migrations that cannot be undone."""
+    rules = [
+        rule for rule in _document(specs).get("upgrades", ()) if rule.get("one_way") or rule.get("refuse_downgrade")
+    ]
+    found = []
+    for component, there, older in _moves(data, wanted):
+        leading = [rule for rule in rules if rule["component"] == component and _leads(rule, older, there)]
+        if leading:
+            steps = " ".join(rule["steps"] for rule in leading if rule.get("steps"))
+            by_hand = any(rule.get("by_hand") for rule in leading)
+            found.append(Crossing(component, there, older, steps, by_hand))
+    return found
 
 
 def notices(before: Mapping[str, str], after: Mapping[str, str], specs: Specs | Path) -> list[str]:
@@ -189,18 +251,28 @@ def _up(
         if least and number(there) < number(least):
             following = f"Deploy a release with {component} {least} first"
             yield row(component, f"it has to be {least} at least before it becomes {wanted}", way, following)
-        if rule.get("by_hand"):
-            yield row(component, "no deploy can do this upgrade", way, rule.get("steps", ""))
     if any(rule.get("needs_backup") for rule in rules) and (backup_age_h is None or backup_age_h > RECENT_H):
         age = "there is none" if backup_age_h is None else f"the newest is {backup_age_h:.0f} hours old"
         one_way = ", and its data cannot go back" if any(rule.get("one_way") for rule in rules) else ""
         yield row(component, f"this upgrade needs a recent backup{one_way}; {age}", way, f"smos backup {component}")
 
 
+def _by_name(component: str, there: str, wanted: str, rules: list[Mapping[str, t.Any]]) -> t.Iterator[Row]:
+    """Steps that somebody must know of: those that a person does, and those over a border that a rule names."""
+    way, option = f"{there} → {wanted}", f"--acknowledge {component}"
+    for rule in rules:
+        steps = rule.get("steps", "")
+        if rule.get("by_hand"):
+            yield row(component, "no deploy can do this upgrade", way, f"{steps} When that is done: {option}".strip())
+        elif "from" in rule or "to" in rule:
+            why = f"this upgrade changes what others rely on. {steps}".strip()
+            yield row(component, why, way, f"When you have seen to it: {option}")
+
+
 def _down(component: str, there: str, wanted: str, rules: list[Mapping[str, t.Any]]) -> t.Iterator[Row]:
     """Going back over a migration: refused once, however many rules say so."""
     if any(rule.get("refuse_downgrade") and _leads(rule, there=wanted, wanted=there) for rule in rules):
-        following = f"Restore a backup that was made with {component} {wanted}: smos rollback"
+        following = f"Go back with the data of a backup that was made with {component} {wanted}: smos rollback VERSION --with-data"
         yield row(
             component,
             "its data have been migrated, and the older version does not read them",

@@ -10,14 +10,39 @@ import typer
 from smos.settings import Settings
 
 
-def releases(ctx: typer.Context) -> int:
+def releases(
+    ctx: typer.Context,
+    deployed: Annotated[bool, typer.Option("--deployed", help="Also ask the machine what was deployed on it.")] = False,
+) -> int:
     """List the releases, newest first, with what is known against them. The current one has a star.
 
     Example: smos releases
+
+    Example: smos --env production releases --deployed
     """
     from smos import release_work
 
-    return release_work.tell(ctx.obj)
+    return release_work.tell(ctx.obj, deployed)
+
+
+def rollback(
+    ctx: typer.Context,
+    version: Annotated[str, typer.Argument(metavar="VERSION", help="A release that ran here before, or previous.")],
+    with_data: Annotated[
+        bool, typer.Option("--with-data", help="Also bring back data that a newer version has migrated, from a backup.")
+    ] = False,
+) -> int:
+    """Go back to an earlier release. The plan comes first (--check shows it alone); production asks.
+
+    Where the older version does not read the data that are there, it is refused, and told what --with-data would bring and lose.
+
+    Example: smos --env production rollback 0.2.0 --check
+
+    Example: smos --env production rollback previous --with-data
+    """
+    from smos import rollback_work
+
+    return rollback_work.carry_out(version, with_data, ctx.obj)
 
 
 def pin(
