@@ -28,6 +28,7 @@ from ansible_collections.smartercl.smarteros.plugins.plugin_utils.stack_render i
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils.tagless import plain
 
 SECRETS_HELP = "smos secrets init"
+MACHINE = "host"  # whose secrets they are that the machine itself has
 
 
 class ActionModule(RegistryAction):
@@ -88,7 +89,7 @@ class ActionModule(RegistryAction):
     def _secrets(self, wanted: t.Iterable[str], setting: Setting, task_vars: dict[str, t.Any]) -> list[dict[str, str]]:
         """What is lacking in the vault, of all that these services need: not in their stacks alone, in their tasks too."""
         opened = vault.opened(task_vars, self._loader, self._templar.template, None)
-        rows = secret_jobs.judge(opened.read(), secret_jobs.catalogue(setting.root), wanted)
+        rows = secret_jobs.judge(opened.read(), secret_jobs.catalogue(setting.root), [*wanted, MACHINE])
         poor = [each["name"] for each in rows if each["state"] in (secret_jobs.WEAK, secret_jobs.SHARED)]
         if poor:
             self.warn(f"weak or shared, see `smos secrets check`: {', '.join(poor)}")

@@ -10,9 +10,17 @@ import time
 import typing as t
 from collections.abc import Mapping, Sequence
 
-from ansible_collections.smartercl.smarteros.plugins.module_utils import verdicts
+from ansible_collections.smartercl.smarteros.plugins.module_utils import ledger, verdicts
 from ansible_collections.smartercl.smarteros.plugins.module_utils.errors import row
-from ansible_collections.smartercl.smarteros.plugins.plugin_utils import deploy_plan, documents, locks, releases, tokens
+from ansible_collections.smartercl.smarteros.plugins.plugin_utils import (
+    deploy_plan,
+    deploy_safety,
+    documents,
+    locks,
+    releases,
+    rollback_plan,
+    tokens,
+)
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils.action import (
     REFUSED,
     UNUSABLE,
@@ -27,7 +35,9 @@ TOKEN_PATIENCE_S = 5.0
 
 
 class ActionModule(RegistryAction):
-    """Sets smos_visit (services to deploy, in order), smos_live and smos_lock (how to take the lock); fails with all errors."""
+    """Sets smos_visit (services to deploy, in order), smos_backup (those to back up first), smos_live, smos_before, smos_settled
+    (the ledger's records) and smos_lock (how to take the lock); fails with all errors.
+    """
 
     argument_spec: t.ClassVar[dict[str, dict[str, t.Any]]] = {
         "look": {"type": "dict", "required": True},
@@ -35,6 +45,10 @@ class ActionModule(RegistryAction):
         "least_disk_gb": {"type": "float", "default": 10.0},
         "least_cpus": {"type": "int", "default": 2},
         "address": {"type": "str", "default": ""},
+        "named": {"type": "str", "default": ""},
+        "acknowledged": {"type": "list", "elements": "str", "default": []},
+        "backup": {"type": "bool"},
+        "rollback": {"type": "bool", "default": False},
     }
 
     def work(self, args: dict[str, t.Any], setting: Setting, task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
@@ -51,26 +65,33 @@ class ActionModule(RegistryAction):
             self.warn(
                 "a Dokploy of its own installer runs on the machine: it is left as it is, and none is deployed beside it"
             )
-        wrong = self._wrong(args, setting, task_vars, wanted, visited, live)
+        safety = self._safety(args, setting, task_vars, visited, live)
+        wrong = [*self._wrong(args, setting, task_vars, wanted, visited, live), *self._hazards(args, safety, task_vars)]
         wrong += self._tokens(setting, task_vars, [stacks[each.service]["plan"]["tokens"] for each in visited])
         if wrong:
             raise Stop(min(code for code, _error in wrong), [error for _code, error in wrong])
         told = deploy_plan.changes(visited, live)
         result: dict[str, t.Any] = {
-            "changed": bool(told) and setting.check_mode,
+            "changed": bool(told) and setting.check_mode and not args["rollback"],
             "plan": told,
             "release": str(task_vars["ansible_facts"]["smos_release"]),
-            "previous": str(look["releases"][-1]["release"]) if look["releases"] else "",
+            "previous": str((ledger.current(look["releases"]) or {}).get("release", "")),
             "services": {each.service: _told(each, live.get(each.service)) for each in meant},
             "memory": deploy_plan.table(wanted),
             "ansible_facts": {
                 "smos_live": live,
                 "smos_visit": [{"service": each.service, "role": each.role} for each in visited],
+                "smos_backup": safety.to_back_up(),
                 "smos_lock": _holder(look["lock"], setting.pid),
-                "smos_settled": _settled(stacks, look, {each.service for each in meant}),
+                "smos_before": safety.before,
+                "smos_settled": rollback_plan.settled(
+                    safety.before,
+                    _records(stacks, [each.service for each in meant], setting, task_vars),
+                    {each.service for each in visited},
+                ),
             },
         }
-        if setting.check_mode:
+        if setting.check_mode and not args["rollback"]:
             result["changes"] = told
         if self._play_context.diff or self._task.diff:
             result["diff"] = _diffs(visited, stacks, look)
@@ -96,7 +117,6 @@ class ActionModule(RegistryAction):
             *deploy_plan.budget(wanted, look["host"], float(host["memory_overcommit"])),
             *deploy_plan.engine_and_traefik(look, images),
             *deploy_plan.missing(args["services"], wanted, needs, live),
-            *self._hazards(setting, task_vars, look),
             *_locked(look["lock"], setting.run or str(task_vars["ansible_facts"].get("smos_run", ""))),
         ]
         if setting.environment != SANDBOX:
@@ -123,29 +143,38 @@ class ActionModule(RegistryAction):
         return deploy_plan.useless(said)
 
     @staticmethod
+    def _safety(
+        args: Mapping[str, t.Any],
+        setting: Setting,
+        task_vars: Mapping[str, t.Any],
+        visited: Sequence[deploy_plan.Wanted],
+        live: Mapping[str, t.Any],
+    ) -> deploy_safety.Safety:
+        """What a deploy must mind of the data that are there."""
+        policy = setting.specs.environments.get(setting.environment, {}).get("backup_before_deploy", True)
+        catalogue = plain(task_vars["ansible_facts"]["smos_catalogue"])
+        return deploy_safety.Safety(
+            specs=setting.specs,
+            release=str(task_vars["ansible_facts"]["smos_release"]),
+            entries=args["look"]["releases"],
+            visited={each.service: each.images for each in visited},
+            live=live,
+            kept=[name for name, entry in catalogue.items() if entry.get("backup")],
+            backup=args["backup"],
+            policy=bool(policy),
+        )
+
+    @staticmethod
     def _hazards(
-        setting: Setting, task_vars: Mapping[str, t.Any], look: Mapping[str, t.Any]
+        args: Mapping[str, t.Any], safety: deploy_safety.Safety, task_vars: Mapping[str, t.Any]
     ) -> list[deploy_plan.Found]:
-        """What stands against going from the release that runs to the one that is wanted."""
-        if not look["releases"]:
+        """What stands against going from what runs to the release that is wanted; a rollback has a plan of its own."""
+        if args["rollback"]:
             return []
-        last = look["releases"][-1]
-        if last["release"] == task_vars["ansible_facts"]["smos_release"]:
-            return []
-        try:
-            before = releases.load(setting.root, last["release"])
-        except releases.UnknownRelease:
-            return []
-        after = releases.load(setting.root, str(task_vars["ansible_facts"]["smos_release"]))
-        return [
-            (REFUSED, error)
-            for error in releases.hazards(
-                {name: each.version for name, each in before.components.items()},
-                {name: each.version for name, each in after.components.items()},
-                task_vars.get("smos_backup_age_h"),
-                setting.root,
-            )
-        ]
+        found = safety.hazards(task_vars.get("smos_backup_age_h"), args["acknowledged"])
+        named = args["named"].removeprefix("v") == safety.release
+        found += rollback_plan.forbidden(args["look"]["releases"], safety.release, named, args["acknowledged"])
+        return [(REFUSED, error) for error in found]
 
 
 def _told(wanted: deploy_plan.Wanted, now: Mapping[str, t.Any] | None) -> dict[str, t.Any]:
@@ -189,20 +218,24 @@ def _locked(there: Mapping[str, t.Any] | None, run: str) -> list[deploy_plan.Fou
     return [(REFUSED, row("the machine", why, "lock", "Wait for it; see `smos history`"))]
 
 
-def _settled(stacks: Mapping[str, t.Any], look: Mapping[str, t.Any], meant: t.Container[str]) -> dict[str, t.Any]:
-    """The ledger's entry if all goes well: what is deployed now, and what the last deploy left of the others."""
-    last = look["releases"][-1]["services"] if look["releases"] else {}
-    new = {
+def _records(
+    stacks: Mapping[str, t.Any], meant: Sequence[str], setting: Setting, task_vars: Mapping[str, t.Any]
+) -> dict[str, dict[str, t.Any]]:
+    """What the ledger will say of these services, but for their data."""
+    release = str(task_vars["ansible_facts"]["smos_release"])
+    images = plain(task_vars["ansible_facts"]["smos_images"])
+    parts = releases.by_service(releases.load(setting.specs, release), images)
+    return {
         name: {
-            "config": each["config"],
-            "images": each["plan"]["images"],
-            "secrets": sorted(each["secrets"]),
-            "configs": sorted(each["configs"]),
+            "config": stacks[name]["config"],
+            "images": stacks[name]["plan"]["images"],
+            "secrets": sorted(stacks[name]["secrets"]),
+            "configs": sorted(stacks[name]["configs"]),
+            "release": release,
+            "components": parts.get(name, {}),
         }
-        for name, each in stacks.items()
-        if name in meant
+        for name in meant
     }
-    return {**last, **new}
 
 
 def _unresolved(hosts: Sequence[str], address: str, setting: Setting) -> list[deploy_plan.Found]:

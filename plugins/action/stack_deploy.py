@@ -30,6 +30,9 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail(
                 f"service {args.get('service')!r} has no stack in this deploy; it knows {sorted(stacks)}"
             )
+        restored = plain((variables.get("ansible_facts") or {}).get("smos_restored") or [])
+        if args.get("service") in restored:
+            args.setdefault("back", False)  # what ran before does not start on older data
         whole = {**{name: each for name, each in (stack or {}).items() if name != "plan"}, **args}
         result.update(self._execute_module(module_name=MODULE, module_args=whole, task_vars=variables))
         result["service"] = args.get("service")

@@ -8,7 +8,7 @@ import json
 import typing as t
 from collections.abc import Mapping
 
-from ansible_collections.smartercl.smarteros.plugins.plugin_utils import inventory_cache
+from ansible_collections.smartercl.smarteros.plugins.plugin_utils import documents, inventory_cache
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils.action import RegistryAction, Setting
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils.tagless import plain
 
@@ -35,7 +35,7 @@ class ActionModule(RegistryAction):
             )
             rows = inventory_cache.list_rows(setting.root, setting.environment)
             result["status"]["tenants"] = dict(collections.Counter(row.phase for row in rows if row.lives_here))
-            result["status"]["backups"] = {}
+            _add_objective(result["status"]["backups"], setting)
         return result
 
 
@@ -45,6 +45,13 @@ def _questions(setting: Setting) -> dict[str, dict[str, str]]:
         for entry in setting.specs.machine_services
         if entry.get("host") and (entry.get("health") or {}).get("path")
     }
+
+
+def _add_objective(backups: dict[str, t.Any], setting: Setting) -> None:
+    """Beside the age of the newest backup, how old it may become; nothing where the machine takes none."""
+    if backups:
+        spec = documents.load(setting.root / setting.specs.index["files"]["infra"]["backup"])
+        backups["rpo_h"] = spec["objectives"]["rpo_h"]
 
 
 def _name_stand_ins(services: Mapping[str, dict[str, t.Any]], images: t.Any) -> None:

@@ -7,13 +7,18 @@ import calendar
 import re
 import time
 import typing as t
+from pathlib import Path
 
 from ansible_collections.smartercl.smarteros.plugins.module_utils import ledger, probe, stack_state, vps_look
+from ansible_collections.smartercl.smarteros.plugins.module_utils.backup import catalogue, config, job
+from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.catalogue import LOCAL
 from ansible_collections.smartercl.smarteros.plugins.module_utils.engine import Engine
+from ansible_collections.smartercl.smarteros.plugins.module_utils.errors import row
 from ansible_collections.smartercl.smarteros.plugins.module_utils.target_lock import TargetLock
 
 UP, DEGRADED, DOWN, UNKNOWN = "up", "degraded", "down", "unknown"
-DAY_S = 86400
+HOUR_S, DAY_S = 3600, 86400
+_MOMENT, _ID = "%Y-%m-%dT%H:%M:%SZ", "%Y%m%d-%H%M%S"
 SELF_MADE = b"TRAEFIK DEFAULT CERT"
 # The two times of a certificate's validity, one after the other (RFC 5280, 4.1.2.5): UTCTime or GeneralizedTime
 _VALIDITY = re.compile(rb"\x30.(?:\x17\x0d\d{12}Z|\x18\x0f\d{14}Z)(?:\x17\x0d(\d{12})Z|\x18\x0f(\d{14})Z)", re.DOTALL)
@@ -41,7 +46,48 @@ def status(engine: Engine, questions: t.Mapping[str, probe.Question], timeout_s:
         "release": last[0]["release"] if last else "",
         "deployed_at": last[0]["at"] if last else "",
         "lock": TargetLock().holder(),
+        "backups": backups(time.time()),
     }
+
+
+def backups(
+    now: float,
+    configuration: Path = config.PATH,
+    last: Path = job.LAST,
+    verified: Path = catalogue.VERIFIED,
+) -> Json:
+    """The newest backup that is good, and what fails; from the files that the jobs leave, so that no repository is asked.
+
+    Empty where the machine was not set up for backups. ``location``: the places in which it was seen whole.
+    """
+    if not configuration.is_file():
+        return {}
+    entries = job.read_last(last)
+    good = str((entries.get(job.BACKUP, {}).get("good") or {}).get("id", ""))
+    drilled = _age_s((entries.get(job.DRILL, {}).get("good") or {}).get("at", ""), _MOMENT, now)
+    places = catalogue.seen_sound(verified)
+    age = _age_s(good, _ID, now)
+    return {
+        "last": good,
+        "age_h": None if age is None else round(age / HOUR_S, 1),
+        "verified": bool(good),
+        "location": [LOCAL, *(name for name in places if name != LOCAL and good in places[name])] if good else [],
+        "drill_age_d": None if drilled is None else round(drilled / DAY_S, 1),
+        "errors": [_failed(name, each) for name, each in sorted(entries.items()) if not each.get("ok")],
+    }
+
+
+def _failed(name: str, entry: Json) -> dict[str, str]:
+    why = f"the {name} of {entry.get('at', 'a time that is not known')} failed: {entry.get('message', '')}"
+    return row(f"backups: {name}", why, "", "`journalctl -u 'smos-backup*'` on the machine tells more")
+
+
+def _age_s(moment: t.Any, form: str, now: float) -> float | None:
+    """How long ago a moment was, as the machine writes it down; None for what is none."""
+    try:
+        return max(0.0, now - calendar.timegm(time.strptime(str(moment), form)))
+    except ValueError:
+        return None
 
 
 def _service(name: str, stack: t.Sequence[stack_state.Running], answer: probe.Probe | None) -> Json:

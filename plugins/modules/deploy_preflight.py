@@ -13,8 +13,8 @@ description:
   - >-
     Refuses, with all reasons at once, where the machine is of the wrong kind or too small, its clock is wrong, somebody else has
     the web's ports, names do not lead here, images have no digest, memory does not suffice, Traefik is too old for the Engine,
-    a token that a service is about to be deployed with is missing or not valid, another run holds the lock, or the step between
-    two releases is not safe.
+    a token that a service is about to be deployed with is missing or not valid, another run holds the lock, the step between two
+    releases is not safe or nobody has acknowledged it, or the release is one that was rolled back from.
 version_added: 0.1.0
 author:
   - SmarterCL (@SmarterCL)
@@ -40,6 +40,24 @@ options:
     description: The machine's public address, which names that are not proxied must lead to.
     type: str
     default: ""
+  named:
+    description: The release that somebody asked for by name; empty where it is the one that the specs describe.
+    type: str
+    default: ""
+  acknowledged:
+    description: Components, and releases that were rolled back from, of which somebody says to know what their step means.
+    type: list
+    elements: str
+    default: []
+  backup:
+    description:
+      - Whether services that exist and change are backed up first.
+      - Without it the environment decides (C(backup_before_deploy)), and a step that needs a backup gets one.
+    type: bool
+  rollback:
+    description: Whether the deploy is a rollback, whose hazards C(rollback_plan) judges.
+    type: bool
+    default: false
 extends_documentation_fragment:
   - smartercl.smarteros.registry_action
 """
@@ -75,7 +93,8 @@ memory:
   elements: dict
 ansible_facts:
   description: >-
-    The facts C(smos_live), C(smos_visit) (services to deploy, in order), C(smos_lock) and C(smos_settled) (the ledger's next entry).
+    The facts C(smos_live), C(smos_visit) (services to deploy, in order), C(smos_backup) (services to back up first), C(smos_lock),
+    C(smos_before) (what the ledger says of the services) and C(smos_settled) (what its next entry will say).
   returned: success
   type: dict
 errors:

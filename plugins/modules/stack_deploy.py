@@ -11,8 +11,9 @@ version_added: 0.1.0
 description:
   - Writes the stack file, makes the Swarm secrets and configs that are not there yet, pulls missing images, deploys the
     stack, and waits until the wanted images run with the wanted configuration, are healthy, and answer through the reverse proxy.
-  - When a new version does not become healthy, Swarm puts the one before back; the task then fails, says so, and shows the
-    last lines that the failing container wrote. That Swarm has stopped updating is never taken for success.
+  - When a new version does not become healthy or does not answer in time, the whole stack that ran before is put back, whichever
+    of its containers failed; the task then fails, says so, and shows the last lines that the failing container wrote. That
+    Swarm has stopped updating is never taken for success.
   - In a play the controller fills in everything but O(service) and O(routed) from what C(deploy_open) has found out.
 options:
   service:
@@ -57,6 +58,10 @@ options:
     description: Only write the file, pull images and make secrets and configs, so that a job can run before the switch.
     type: bool
     default: false
+  back:
+    description: Whether the stack that ran before is put back on failure. Not where its data were replaced by older ones.
+    type: bool
+    default: true
   timeout:
     description: How long it may take to become healthy, in seconds.
     type: float
@@ -89,7 +94,7 @@ state:
   returned: success
   type: dict
 rolled_back:
-  description: Whether Swarm has put the version before back.
+  description: Whether the stack that ran before runs again, all of it.
   returned: always
   type: bool
 lines:
@@ -137,6 +142,7 @@ OPTIONS: dict[str, dict[str, t.Any]] = {
     "bootstrap": {"type": "bool", "default": False},
     "routed": {"type": "bool", "default": True},
     "prepare": {"type": "bool", "default": False},
+    "back": {"type": "bool", "default": True},
     "timeout": {"type": "float", "default": 300.0},
 }
 HIDDEN = "***"
@@ -166,8 +172,7 @@ def work(module: AnsibleModule) -> None:
             module.exit_json(changed=False, changes=[], rolled_back=False, state=stack_state.told(before))
         if params["bootstrap"] and wish.routed and not before:
             _fail(module, wish, DeployError("it has no administrator yet, so it is not started with a route"))
-        deployer.deploy(wish, params["timeout"])
-        _answers(wish, params)
+        deployer.deploy(wish, params["timeout"], lambda: _answers(wish, params), back=params["back"])
         after = deployer.look(wish.service)
     except DeployError as exc:
         _fail(module, wish, exc)

@@ -34,7 +34,7 @@ def core(documents: Documents) -> Iterator[Broken]:
 
 def rest(documents: Documents) -> Iterator[Broken]:
     """Check what only single jobs lean on: machines, network, backup, monitoring, decisions, secrets."""
-    for rule in (_machines, _backup, _monitoring, _decisions, _secrets, _secret_of_database):
+    for rule in (_machines, _backup, _remotes, _monitoring, _decisions, _secrets, _secret_of_database):
         yield from rule(documents)
 
 
@@ -277,14 +277,53 @@ def _machines(documents: Documents) -> Iterator[Broken]:
 
 
 def _backup(documents: Documents) -> Iterator[Broken]:
-    services = _services(documents)
-    databases = [database for service in services.values() for database in service.get("databases", ())]
-    parts = documents["backup"]["parts"]
-    for position, name in enumerate(parts["databases"]):
-        yield from _dangling("backup", ("parts", "databases", position), name, "a database of the catalogue", databases)
-    for part in ("volumes", "configuration"):
-        for position, name in enumerate(parts[part]):
-            yield from _dangling("backup", ("parts", part, position), name, "a service", services)
+    for name, service in _services(documents).items():
+        block = service.get("backup")
+        if block is not None:
+            yield from _backup_names(documents, ("services", name, "backup"), service, block)
+        for position, database in enumerate(service.get("databases", ())):
+            if database not in (block or {}).get("databases", ()):
+                place = ("services", name, "databases", position)
+                rule = "Each database of a service is backed up."
+                yield Broken("services", place, rule, f"{database} is not.", "Add it to backup.databases.")
+
+
+def _backup_names(
+    documents: Documents, place: Place, service: dict[str, Any], block: dict[str, Any]
+) -> Iterator[Broken]:
+    """What a service's block names has to be there."""
+    secrets, services = documents["secrets"]["secrets"], _services(documents)
+    for position, key in enumerate(block.get("keys", ())):
+        yield from _dangling("services", (*place, "keys", position), key, "a secret", secrets)
+    if not block.get("server"):
+        known = service.get("databases", ())
+        for database in block.get("databases", ()):
+            what = "a database of the service"
+            yield from _dangling("services", (*place, "databases", database), database, what, known)
+    places = [*block.get("volumes", ()), *block.get("folders", ())]
+    for name in block.get("leave_out", ()):
+        what = "a volume or folder of the service"
+        yield from _dangling("services", (*place, "leave_out", name), name, what, places)
+    for kind, known in (("database", block.get("databases", ())), ("volume", block.get("volumes", ()))):
+        if block.get("attachments"):
+            at = (*place, "attachments", kind)
+            yield from _dangling("services", at, block["attachments"][kind], f"a {kind} of the service", known)
+    named: list[tuple[Place, str]] = [((key,), block[key]) for key in ("server", "redis") if block.get(key)]
+    named += [(("writers", position), each) for position, each in enumerate(block.get("writers", ()))]
+    for at, each in named:
+        yield from _dangling("services", (*place, *at), each.partition("_")[0], "a service", services)
+
+
+def _remotes(documents: Documents) -> Iterator[Broken]:
+    secrets, seen = documents["secrets"]["secrets"], set()
+    for position, remote in enumerate(documents["backup"].get("remotes", ())):
+        place = ("remotes", position)
+        if remote["name"] in seen:
+            rule = "The name of a remote is there once."
+            yield Broken("backup", (*place, "name"), rule, f"{remote['name']} is not.", "Give another name.")
+        seen.add(remote["name"])
+        for variable, name in remote.get("secrets", {}).items():
+            yield from _dangling("backup", (*place, "secrets", variable), name, "a secret", secrets)
 
 
 def _monitoring(documents: Documents) -> Iterator[Broken]:
@@ -311,7 +350,11 @@ def _secrets(documents: Documents) -> Iterator[Broken]:
     services = _services(documents)
     for name, secret in documents["secrets"]["secrets"].items():
         place = ("secrets", name)
-        yield from _dangling("secrets", (*place, "service"), secret["service"], "a service", services)
+        owners = [*services, secret_kinds.MACHINE]
+        yield from _dangling("secrets", (*place, "service"), secret["service"], "a service", owners)
+        if secret["service"] == secret_kinds.MACHINE and secret["rotation"] not in secret_kinds.BY_HAND:
+            rule = "A secret of the machine itself is rotated by a person: no service is deployed for it."
+            yield Broken("secrets", (*place, "rotation"), rule, f"{name} is {secret['rotation']}.", "Say documented.")
         for position, user in enumerate(secret.get("used_by", ())):
             yield from _dangling("secrets", (*place, "used_by", position), user, "a service", services)
         if secret["rotation"] in secret_kinds.BY_HAND and not secret.get("how"):

@@ -85,7 +85,7 @@ def _judged(
     wanted: set[str] | None,
 ) -> Row:
     value, age = content.values.get(name, ""), _age(content, name)
-    used = wanted is None or bool(wanted & set(users(entry)))
+    used = wanted is None or entry["service"] == secret_kinds.MACHINE or bool(wanted & set(users(entry)))
     if not value:
         return _row(name, entry, *_absent(entry, used))
     weakness = secret_kinds.weakness(entry["kind"], value)

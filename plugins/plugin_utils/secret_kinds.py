@@ -26,6 +26,8 @@ GENERATED = frozenset(ALPHABETS)
 """Kinds that we make; the others are made by a service or given by a person."""
 BY_HAND = ("documented", "never")
 """Rotations that no run does."""
+MACHINE = "host"
+"""Whose secret it is that no service of the catalogue has but the machine itself."""
 STRONG = 128
 """Bits that a generated secret has at least."""
 ENOUGH = 80

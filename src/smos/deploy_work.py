@@ -10,12 +10,18 @@ from smos.outcome import Outcome, Speaker
 from smos.settings import Settings
 
 
-def carry_out(services: Sequence[str], release: str | None, settings: Settings) -> int:
-    """Deploy these services, or all; gives the exit code."""
+def carry_out(
+    services: Sequence[str], release: str | None, settings: Settings, acknowledged: Sequence[str] = ()
+) -> int:
+    """Deploy these services, or all; gives the exit code. ``acknowledged`` are names whose step somebody knows of."""
     vps_ready.ready(settings)
     variables: dict[str, Any] = {"deploy_services": list(services)} if services else {}
     if release:
         variables["deploy_release"] = release.removeprefix("v")
+    if acknowledged:
+        variables["deploy_acknowledged"] = [
+            name.removeprefix("v") if name[1:2].isdigit() else name for name in acknowledged
+        ]
     job = work.Job(
         command="deploy",
         playbook="deploy.yml",
@@ -35,6 +41,8 @@ def result_of(played: play.Played) -> dict[str, Any]:
             found.update(release=result["release"], previous=result["previous"], services=services)
         elif action == "stack_deploy":
             _take(found["services"], result)
+        elif action == "backup_take" and isinstance(result.get("backup"), Mapping):
+            found["backup"] = result["backup"].get("backup")
     return found
 
 
@@ -61,6 +69,8 @@ def show(outcome: Outcome) -> None:
         return
     before = f" (before: {result['previous']})" if result["previous"] not in ("", result["release"]) else ""
     print(f"release {result['release']}{before}")
+    if result.get("backup"):
+        print(f"backup {result['backup']} was made first")
     for name, service in result["services"].items():
         mark = "rolled back" if service["rolled_back"] else "changed" if service["changed"] else ""
         print(f"  {name:<13} {service['state']:<9} {service['image'].partition('@')[0]:<44} {mark}".rstrip())

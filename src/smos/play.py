@@ -33,25 +33,42 @@ BEFORE_WRITES = (
     "deploy_open",
     "stack_look",
     "deploy_preflight",
+    "rollback_open",
+    "rollback_plan",
     "deploy_lock",
     "secrets",
     "release_pin",
 )
+# Actions that do all of their work themselves: a refusal touched nothing unless the play had changed something before
+REFUSE_WHOLE = ("backup_take", "backups_info", "backup_restore")
 # Actions whose successful results carry changes, and errors of single tenants
 TELL_CHANGES = (
     "tenant_register",
     "tenant_record",
     "tenant_carry_out",
     "deploy_preflight",
+    "rollback_plan",
     "host_settings",
     "swarm_node",
     "postgresql_databases",
     "stack_deploy",
     "secrets",
     "release_pin",
+    "backup_take",
+    "backup_restore",
 )
 # Actions whose results a command tells of
-TELL_RESULTS = ("deploy_preflight", "stack_deploy", "vps_status", "secrets", "release_pin")
+TELL_RESULTS = (
+    "deploy_preflight",
+    "stack_deploy",
+    "vps_status",
+    "secrets",
+    "release_pin",
+    "rollback_plan",
+    "backup_take",
+    "backups_info",
+    "backup_restore",
+)
 TELL_ERRORS = ("tenant_open", "tenant_preflight", "tenant_export", "tenant_record", "tenant_carry_out")
 COLLECTION = "smartercl.smarteros."
 CANCEL_PERIOD_S = 0.1  # how often ansible-runner asks whether Ctrl-C came
@@ -113,7 +130,7 @@ class Played:
                 "next": "",
             }
             self._add_errors(result.get("errors") or [row])
-            if action in BEFORE_WRITES:
+            if action in BEFORE_WRITES or (action in REFUSE_WHOLE and not self.changed):
                 self.code = int(result.get("exit_code") or exitcodes.FAILED)
 
     def _take_unreachable(self, data: Mapping[str, Any]) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from smos import exitcodes, play, view, vps_ready, work
+from smos import backup_view, exitcodes, play, view, vps_ready, work
 from smos.outcome import Outcome, Speaker, failure
 from smos.settings import Settings
 
@@ -26,8 +27,8 @@ def carry_out(service: str | None, settings: Settings) -> int:
     with lines:
         played = play.run(play.Play("status.yml", "", limit=settings.limit), project, settings, lines.take)
     found = next((result["status"] for _action, result in played.results if "status" in result), None)
-    if found is not None and service:
-        found = _only(found, service)
+    if found is not None:
+        found = with_target(_only(found, service) if service else found, project.specs_dir)
     outcome = Outcome(found or EMPTY, tuple(played.errors), code=played.code)
     return speaker.finish(outcome, lambda: show(outcome))
 
@@ -37,6 +38,19 @@ def _only(found: Mapping[str, Any], service: str) -> dict[str, Any]:
         known = ", ".join(sorted(found["services"]))
         raise failure(exitcodes.INVALID, service, "no service on the machine has this id", "", f"Choose from {known}")
     return {**found, "services": {service: found["services"][service]}}
+
+
+def with_target(found: Mapping[str, Any], specs_dir: Path) -> dict[str, Any]:
+    """The status with the hours of work that may be lost, by which the age of the newest backup is judged."""
+    from ansible_collections.smartercl.smarteros.plugins.plugin_utils import documents, specs
+    from smos import tenants
+
+    if not found.get("backups"):
+        return dict(found)
+    with tenants.sound_specs():
+        index = specs.load(specs_dir).index
+        target = documents.load(specs_dir / index["files"]["infra"]["backup"])["objectives"]["rpo_h"]
+    return {**found, "backups": {**found["backups"], "rpo_h": target}}
 
 
 def show(outcome: Outcome) -> None:
@@ -76,6 +90,7 @@ def _lines(result: Mapping[str, Any]) -> list[str]:
     lines += [
         f"certificate  {name}: {_validity(each)}" for name, each in result["certificates"].items() if _is_bad(each)
     ]
+    lines += backup_view.lines(result["backups"])
     if result["lock"]:
         lines.append(
             f"lock     {result['lock'].get('run')} of {result['lock'].get('holder')}: {result['lock'].get('reason')}"

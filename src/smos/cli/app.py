@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from smos import __version__, exitcodes
-from smos.cli import create, deploy, inspect, machine, plan, releases, sandbox, secrets, tenant, test
+from smos.cli import backup, create, deploy, inspect, machine, plan, releases, sandbox, secrets, tenant, test
 from smos.outcome import Failure, Outcome, Speaker
 from smos.settings import GLOBAL_OPTIONS, Settings, hoisted
 
@@ -34,7 +34,11 @@ app.command("status")(machine.status)
 app.command("logs")(machine.logs)
 app.command("doctor")(machine.doctor)
 app.command("test")(test.tokens)
+app.command("backup")(backup.backup)
+app.command("backups")(backup.backups)
+app.command("restore")(backup.restore)
 app.command("releases")(releases.releases)
+app.command("rollback")(releases.rollback)
 app.command("pin")(releases.pin)
 app.command("validate")(inspect.validate)
 app.command("history")(inspect.history)

@@ -25,6 +25,12 @@ def backend(
     release: Annotated[
         str | None, typer.Option("--release", metavar="VERSION", help="This release; else the current one.")
     ] = None,
+    acknowledge: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--acknowledge", metavar="NAME", help="You know what the step of this component or release means."
+        ),
+    ] = None,
 ) -> int:
     """Bring the VPS and every service on it to what the specs say. What is so already is not touched.
 
@@ -35,4 +41,4 @@ def backend(
     from smos import deploy_work
 
     settings: Settings = ctx.obj
-    return deploy_work.carry_out(tuple(service or ()), release, settings)
+    return deploy_work.carry_out(tuple(service or ()), release, settings, tuple(acknowledge or ()))

@@ -8,8 +8,11 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from smos.specs.base import Clock, Count, Domain, Identifier, Line, Port, Strict, UrlPath, text
+from smos.specs.secret_names import SecretName
 from smos.specs.tenant import Timezone
 
+EnvironmentName = Annotated[str, text("[A-Z_][A-Z0-9_]{0,63}", "A variable of the environment has A-Z, 0-9 and _.")]
+Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 Percent = Annotated[int, Field(ge=1, le=100)]
 Address4 = Annotated[str, text(r"(?:[0-9]{1,3}\.){3}[0-9]{1,3}", "An IPv4 address is written as 203.0.113.10.")]
 Address6 = Annotated[str, text("[0-9a-f:]{2,39}", "An IPv6 address is written as 2001:db8::10.")]
@@ -152,12 +155,18 @@ class Dns(Strict):
     monthly_usd: Count
 
 
-class BackupParts(Strict):
-    """What is backed up."""
+class RemoteRepository(Strict):
+    """A second place for the backups. Its credentials are in the vault."""
 
-    databases: list[Identifier]
-    volumes: list[Identifier] = Field(description="Services whose volumes are copied.")
-    configuration: list[Identifier] = Field(description="Services whose configuration is copied.")
+    name: Identifier
+    repository: Line = Field(description="As restic writes it: s3:https://…, sftp:user@host:/folder, or a folder.")
+    keep_daily: Count = Field(0, description="Days that are kept there; 0: as many as on the machine.")
+    environment: dict[EnvironmentName, Line] = Field(
+        default={}, description="Variables that restic needs for it and that are no secret, as AWS_DEFAULT_REGION."
+    )
+    secrets: dict[EnvironmentName, SecretName] = Field(
+        default={}, description="Variables that restic needs for it: the secret that each has its value from."
+    )
 
 
 class Objectives(Strict):
@@ -168,14 +177,19 @@ class Objectives(Strict):
 
 
 class Backup(Strict):
-    """When, what, where, how long."""
+    """When, where, how long. What is backed up is in the catalogue, service by service."""
 
     daily_at: Clock
     timezone: Timezone
-    keep_days: Count
+    check_day: Weekday = Field("sat", description="Day on which a share of all stored data is read again.")
+    drill_day: Weekday = Field("sun", description="Day on which the newest backup is restored beside what runs.")
+    keep_days: Annotated[int, Field(ge=1, le=3650)]
+    keep_weekly: Count = Field(0, description="Weeks of which the newest backup stays.")
+    keep_monthly: Count = Field(0, description="Months of which the newest backup stays.")
     path: UrlPath
-    remote: Line | None = Field(None, description="Name of the second place; null while there is none.")
-    parts: BackupParts
+    remotes: list[RemoteRepository] = Field(default=[], description="Where every backup is copied to.")
+    upload_kib_s: Count = Field(0, description="KiB per second that copying may take; 0 for no limit.")
+    floor_percent: Percent = Field(50, description="A dump below this share of the one before it is doubted.")
     objectives: Objectives
     notify_on_failure: bool
 

@@ -131,7 +131,12 @@ def test_an_imported_bot_has_its_id_behind_its_name_unless_that_is_its_name(api:
         (pack({CONFIG: b"{}", f"b/{CONFIG}": b"{}"}), "Invalid operation: Bots must be imported in separate archives"),
         (pack({CONFIG: b"{"}), 'Error reading configuration file "bot.config.json"'),
     ],
-    ids=["no archive", "no bot", "two bots", "broken"],  # an archive holds the time: every process would name it otherwise
+    ids=[
+        "no archive",
+        "no bot",
+        "two bots",
+        "broken",
+    ],  # an archive holds the time: every process would name it otherwise
 )
 def test_what_is_no_bot_is_not_imported(api: Driver, raw: bytes, message: str) -> None:
     assert refused(sent(api, raw)) == (400, message.replace("/", "&#x2F;"))

@@ -195,3 +195,108 @@ def test_without_its_route_a_service_equals_no_wish(swarm: Swarm, tmp_path: Path
     assert not is_so(wish(OLD, "old"), one.look("web"))
     one.deploy(wish(OLD, "old"), 60)
     assert stack_state.told(one.look("web"))["routed"]
+
+
+class Pair(Swarm):
+    """A stack of a web server and a worker. Swarm puts back only the container that fails, as the real one does."""
+
+    def _deploy(self, document: dict[str, Any]) -> None:
+        for name, given in document["services"].items():
+            before = self.services.get(f"web_{name}")
+            spec: dict[str, Any] = {
+                "Name": f"web_{name}",
+                "Labels": {**given["deploy"]["labels"], stack_state.NAMESPACE_LABEL: "web"},
+                "Mode": {"Replicated": {"Replicas": 1}},
+                "TaskTemplate": {"ContainerSpec": {"Image": given["image"]}},
+            }
+            if before and before["Spec"] == spec:
+                continue
+            update = {"State": "completed"} if before else {}
+            if name == "web" and given["image"] not in self.healthy:
+                spec, update = before["Spec"] if before else spec, {"State": "rollback_completed"}
+            self.services[f"web_{name}"] = {"ID": name, "Spec": spec, "UpdateStatus": update}
+            self.tasks = [task for task in self.tasks if task["ServiceID"] != name]
+            self._run(str(self.services[f"web_{name}"]["Spec"]["TaskTemplate"]["ContainerSpec"]["Image"]), "running")
+            self.tasks[-1]["ServiceID"] = name
+
+    def _run(self, image: str, state: str) -> None:
+        others = list(self.tasks)
+        self.tasks = []
+        super()._run(image, state)
+        self.tasks = [*others, *self.tasks]
+
+    def runs(self) -> dict[str, str]:
+        return {name: one["Spec"]["TaskTemplate"]["ContainerSpec"]["Image"] for name, one in self.services.items()}
+
+
+def pair(image: str, config: str, **more: Any) -> Wish:
+    own = compose(image, config)["services"]["web"]
+    return Wish("web", {"services": {"web": own, "worker": copy.deepcopy(own)}}, config, **more)
+
+
+def test_the_whole_stack_goes_back_where_one_container_fails(tmp_path: Path) -> None:
+    swarm = Pair({OLD})
+    one = deployer(swarm, tmp_path)
+    one.deploy(pair(OLD, "old"), 60)
+    one.prepare(pair(NEW, "new"))  # a role may make ready first
+    with pytest.raises(DeployError) as failed:
+        one.deploy(pair(NEW, "new"), 60)
+    assert failed.value.rolled_back
+    assert "the one before runs again" in failed.value.why
+    assert swarm.runs() == {"web_web": OLD, "web_worker": OLD}
+    assert is_so(pair(OLD, "old"), one.look("web"))
+    assert json.loads((tmp_path / "web" / "stack.yml").read_text()) == pair(OLD, "old").document
+    swarm.healthy = {OLD, NEW}
+    one.deploy(pair(NEW, "new"), 60)
+    assert swarm.runs() == {"web_web": NEW, "web_worker": NEW}
+
+
+def test_healthy_containers_that_do_not_answer_go_back_too(swarm: Swarm, tmp_path: Path) -> None:
+    one = deployer(swarm, tmp_path)
+    one.deploy(wish(OLD, "old"), 60)
+
+    def silent() -> None:
+        raise DeployError("it gives 404 through the reverse proxy")
+
+    with pytest.raises(DeployError, match="404 through the reverse proxy: the one before runs again") as failed:
+        one.deploy(wish(), 60, silent)
+    assert failed.value.rolled_back
+    assert is_so(wish(OLD, "old"), one.look("web"))
+
+
+def test_what_ran_before_does_not_start_on_data_that_were_replaced(swarm: Swarm, tmp_path: Path) -> None:
+    swarm.healthy = {NEW}
+    swarm.images |= {OLD}
+    one = deployer(swarm, tmp_path)
+    one.deploy(wish(), 60)
+    swarm.services["web_web"]["Spec"]["Mode"]["Replicated"]["Replicas"] = 0
+    started = len([words for words in swarm.commands if "-c" in words])
+    with pytest.raises(DeployError) as failed:
+        one.deploy(wish(OLD, "old"), 60, back=False)
+    assert not failed.value.rolled_back or "the one before" in failed.value.why
+    with pytest.raises(DeployError):
+        one.deploy(wish(OLD, "old"), 60)
+    assert len([words for words in swarm.commands if "-c" in words]) == started + 2  # never the newer one again
+
+
+def test_a_stack_that_rests_is_not_what_is_wanted(swarm: Swarm, tmp_path: Path) -> None:
+    one = deployer(swarm, tmp_path)
+    one.deploy(wish(), 60)
+    swarm.services["web_web"]["Spec"]["Mode"]["Replicated"]["Replicas"] = 0
+    assert not is_so(wish(), one.look("web"))
+    assert stack_state.told(one.look("web"))["state"] != "up"
+    one.deploy(wish(), 60)
+    assert is_so(wish(), one.look("web"))
+
+
+def test_where_the_stack_before_does_not_come_back_it_is_said(swarm: Swarm, tmp_path: Path) -> None:
+    one = deployer(swarm, tmp_path)
+    one.deploy(wish(OLD, "old"), 60)
+
+    def silent() -> None:
+        swarm.healthy = set()
+        raise DeployError("it gives 404")
+
+    with pytest.raises(DeployError, match="it gives 404; and the stack before did not come back whole") as failed:
+        one.deploy(wish(), 60, silent)
+    assert not failed.value.rolled_back

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import calendar
 import http.server
+import json
 import ssl
 import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -88,3 +90,58 @@ def test_what_is_no_certificate_has_no_end() -> None:
 )
 def test_a_part_that_is_down_is_told_although_the_answer_is_200(service: str, text: str, wrong: str) -> None:
     assert probe.what_is_wrong(service, probe.Probe(200, 1.0, text)) == wrong
+
+
+# --- backups
+
+NOW = calendar.timegm((2026, 11, 23, 5, 0, 0))
+GOOD = {"at": "2026-11-22T05:03:00Z", "id": "20261122-050000", "added": 7}
+
+
+def backups(folder: Path, entries: dict[str, Any], verified: dict[str, Any] | None = None) -> dict[str, Any]:
+    (folder / "config.json").write_text("{}")
+    (folder / "last.json").write_text(json.dumps(entries))
+    (folder / "verified.json").write_text(json.dumps(verified or {}))
+    return vps_status.backups(NOW, *(folder / f"{name}.json" for name in ("config", "last", "verified")))
+
+
+def test_a_machine_that_takes_no_backups_says_nothing_of_them(tmp_path: Path) -> None:
+    assert vps_status.backups(NOW, tmp_path / "config.json") == {}
+
+
+def test_the_newest_good_backup_is_told_with_its_age_and_places(tmp_path: Path) -> None:
+    entries = {
+        "backup": {"ok": True, "at": GOOD["at"], "good": GOOD},
+        "drill": {"ok": True, "at": "2026-11-21T17:00:00Z", "good": {**GOOD, "at": "2026-11-21T17:00:00Z"}},
+    }
+    verified = {name: {"ok": True, "ids": [GOOD["id"]]} for name in ("far", "local")}
+    verified["behind"] = {"ok": True, "ids": ["20261121-050000"]}
+    assert backups(tmp_path, entries, verified) == {
+        "last": GOOD["id"],
+        "age_h": 24.0,
+        "verified": True,
+        "location": ["local", "far"],
+        "drill_age_d": 1.5,
+        "errors": [],
+    }
+
+
+def test_what_fails_is_told_beside_the_last_that_was_good(tmp_path: Path) -> None:
+    entries = {"backup": {"ok": False, "at": "2026-11-23T05:02:00Z", "message": "the disk is full", "good": GOOD}}
+    told = backups(tmp_path, entries)
+    assert (told["last"], told["location"]) == (GOOD["id"], ["local"])
+    (error,) = told["errors"]
+    assert error["what"] == "backups: backup"
+    assert "the disk is full" in error["why"]
+
+
+@pytest.mark.parametrize("entries", [{}, {"backup": {"ok": False, "good": None}}], ids=["never", "never well"])
+def test_without_a_good_backup_there_is_no_newest(tmp_path: Path, entries: dict[str, Any]) -> None:
+    told = backups(tmp_path, entries)
+    assert (told["last"], told["age_h"], told["verified"], told["location"], told["drill_age_d"]) == (
+        "",
+        None,
+        False,
+        [],
+        None,
+    )

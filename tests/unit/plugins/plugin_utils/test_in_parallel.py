@@ -6,6 +6,7 @@ from __future__ import annotations
 import gc
 import os
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -54,6 +55,11 @@ def test_the_share_of_a_child_that_dies_is_done_here() -> None:
     assert in_parallel.mapped(work, range(100)) == list(range(100))
 
 
+def children() -> set[str]:
+    """Processes of ours by number; servers that other tests share may be among them."""
+    return {each for task in Path("/proc/self/task").iterdir() for each in (task / "children").read_text().split()}
+
+
 @pytest.mark.parametrize("wrong", [0, 99])
 def test_an_error_in_the_work_is_raised_and_no_child_is_left(wrong: int) -> None:
     def work(number: int) -> Any:
@@ -61,7 +67,7 @@ def test_an_error_in_the_work_is_raised_and_no_child_is_left(wrong: int) -> None
             raise ValueError("no")
         return number
 
+    before = children()
     with pytest.raises(ValueError, match="no"):
         in_parallel.mapped(work, range(100))
-    with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+    assert children() <= before

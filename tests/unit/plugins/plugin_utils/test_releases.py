@@ -95,11 +95,12 @@ HAZARDS = [
     ("nothing changes", {"n8n": "2.41.1"}, {"n8n": "2.41.1"}, None, []),
     ("an upgrade without a backup", {"n8n": "2.40.0"}, {"n8n": "2.41.1"}, None, ["needs a recent backup"]),
     ("an upgrade with an old backup", {"n8n": "2.40.0"}, {"n8n": "2.41.1"}, 30.0, ["30 hours old"]),
-    ("an upgrade with a fresh backup", {"n8n": "1.62.0"}, {"n8n": "2.41.1"}, FRESH, []),
+    ("an upgrade with a fresh backup", {"n8n": "2.40.0"}, {"n8n": "2.41.1"}, FRESH, []),
+    ("an upgrade that breaks what others use", {"n8n": "1.62.0"}, {"n8n": "2.41.1"}, FRESH, ["POST /audit"]),
     ("a way back over a migration", {"n8n": "2.41.1"}, {"n8n": "1.62.0"}, FRESH, ["do", "not read them"]),
     ("a way back without a migration", {"traefik": "3.7.9"}, {"traefik": "3.7.8"}, None, []),
     ("the first step is left out", {"chatwoot": "2.9.0"}, {"chatwoot": "4.16.2-ce"}, FRESH, ["3.13.0 at least"]),
-    ("the first step was done", {"chatwoot": "3.13.0"}, {"chatwoot": "4.16.2-ce"}, FRESH, []),
+    ("the first step was done", {"chatwoot": "3.13.0"}, {"chatwoot": "4.16.2-ce"}, FRESH, ["vector extension first"]),
     ("a new major Odoo", {"odoo": "17.0-20260723"}, {"odoo": "18.0-20260723"}, FRESH, ["no deploy can do"]),
     ("a new major PostgreSQL", {"postgresql": "16"}, {"postgresql": "17"}, FRESH, ["no deploy can do"]),
     ("Dokploy over many versions", {"dokploy": "0.9.0"}, {"dokploy": "0.30.2"}, FRESH, ["no deploy can do"]),
@@ -135,3 +136,33 @@ def test_the_steps_of_an_upgrade_are_told() -> None:
     found = releases.notices({"n8n": "1.62.0", "traefik": "3.7.9"}, {"n8n": "2.41.1", "traefik": "2.11"}, ROOT)
     assert len(found) == 2
     assert all(each.startswith("n8n 1.62.0 → 2.41.1: ") for each in found)
+
+
+def test_a_breaking_step_is_taken_by_name() -> None:
+    step = ({"n8n": "1.62.0", "odoo": "17.0"}, {"n8n": "2.41.1", "odoo": "18.0"})
+    assert {row["what"] for row in releases.hazards(*step, FRESH, ROOT)} == {"n8n", "odoo"}
+    assert {row["what"] for row in releases.hazards(*step, FRESH, ROOT, ["n8n"])} == {"odoo"}
+    assert all("--acknowledge" in row["next"] for row in releases.hazards(*step, FRESH, ROOT))
+    assert not releases.hazards(*step, FRESH, ROOT, ["n8n", "odoo"])
+    assert releases.hazards(*step, None, ROOT, ["n8n", "odoo"])  # no name stands for a backup
+
+
+def test_what_needs_a_backup_and_what_cannot_go_back_is_known() -> None:
+    up = ({"n8n": "2.40.0", "traefik": "3.7.8"}, {"n8n": "2.41.1", "traefik": "3.7.9"})
+    assert releases.need_backup(*up, ROOT) == ["n8n"]
+    assert not releases.crossed(*up, ROOT)
+    (found,) = releases.crossed(up[1], up[0], ROOT)
+    assert (found.component, found.there, found.wanted, found.by_hand) == ("n8n", "2.41.1", "2.40.0", False)
+    (by_hand,) = releases.crossed({"postgresql": "17"}, {"postgresql": "16"}, ROOT)
+    assert by_hand.by_hand
+
+
+@pytest.mark.parametrize(("asked", "near"), [("0.2.1", "0.2.0"), ("v0.2", "0.2.0"), ("9.9.9", "0.2.0"), ("none", "")])
+def test_the_nearest_release_is_named(asked: str, near: str) -> None:
+    assert releases.nearest(asked.removeprefix("v"), ["0.2.0", "0.1.0"]) == near
+
+
+def test_components_are_told_by_the_service_that_runs_them() -> None:
+    found = releases.by_service(releases.load(ROOT), {"n8n": "mine"})
+    assert set(found["n8n"]) == {"n8n", "n8n-runners"}
+    assert found["n8n"]["n8n"]["image"] == "mine"

@@ -49,6 +49,7 @@ FIXED = (
     "dokploy_api_key",
     "portainer_admin_password",
     "traefik_dashboard_password",
+    "backup_password",
 )
 
 
