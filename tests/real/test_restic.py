@@ -157,7 +157,7 @@ def test_a_file_that_cannot_be_read_is_told_and_the_others_are_kept(
         shim.write_text(f'#!/bin/sh\nexec setpriv --bounding-set -dac_override,-dac_read_search {restic.tool()} "$@"\n')
         shim.chmod(0o755)
         monkeypatch.setenv("PATH", f"{shim.parent}:{os.environ['PATH']}")
-    with pytest.raises(Incomplete, match="a file could not be read: .*0.bin") as caught:
+    with pytest.raises(Incomplete, match=r"a file could not be read: .*0\.bin") as caught:
         repository.backup_folder(folder, HOST, TAGS)
     assert list(caught.value.unread) == [str(folder / "0.bin")]
     assert caught.value.saved.files == 1

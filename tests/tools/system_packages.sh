@@ -1,6 +1,6 @@
 #!/bin/sh
 # What the tests need from the distribution: PostgreSQL's server, Node.js with npm, a Docker Engine with what makes and
-# reaches a VPS on it, an ACME server. Installs only what is missing, only as root on Debian or Ubuntu; elsewhere it says
+# reaches a VPS on it, an ACME server, restic and Redis. Installs only what is missing, only as root on Debian or Ubuntu; elsewhere it says
 # what is missing and the tests concerned say that they did not run. With CI=true a missing part is an error.
 set -eu
 
@@ -20,6 +20,8 @@ have_engine || missing="$missing $(engine_packages)"
 command -v debootstrap >/dev/null || missing="$missing debootstrap"
 command -v ssh >/dev/null && command -v ssh-keygen >/dev/null || missing="$missing openssh-client"
 command -v pebble >/dev/null || missing="$missing pebble"
+command -v restic >/dev/null || missing="$missing restic"
+command -v redis-server >/dev/null || missing="$missing redis-server"
 [ -n "$missing" ] || exit 0
 
 if [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
