@@ -332,7 +332,7 @@ class Repository:
         saved = found.saved(self._whole_id(found.snapshot, tags))
         unread = [item for item in found.unread if os.path.lexists(item)]
         if done.code == 3 and (unread or not found.unread):
-            names = ", ".join(unread[:3]) or "some files"
+            names = ", ".join(unread[:3]) or "restic does not say which"
             many = f"{len(unread)} files" if len(unread) > 1 else "a file"
             raise Incomplete(f"{many} could not be read: {names}", saved, unread)
         return saved
