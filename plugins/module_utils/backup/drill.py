@@ -20,7 +20,7 @@ from ansible_collections.smartercl.smarteros.plugins.module_utils.backup import 
 from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.checks import Check, rows
 from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.config import Attachments, Config
 from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.manifest import DATABASE, Part
-from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.postgresql import Server
+from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.postgresql import PostgresError, Server
 from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.restore_places import Source
 from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.restore_plan import Asked, Plan
 from ansible_collections.smartercl.smarteros.plugins.module_utils.engine import Engine, EngineError
@@ -29,6 +29,11 @@ LABEL = "cl.smarteros.drill"
 STATE = Path("/var/lib/smarteros/backup")
 START_S = 120.0
 MEMORY = "512m"
+SHARED_MEMORY = "256m"  # for building an index: the Engine's own 64 MB are too few
+SHARES = "256"  # of the processor, where others want it: a quarter of what is usual
+POLL_S = 0.5
+# By TCP: while the first start is under way, a temporary server answers on the socket
+READY = ("pg_isready", "-q", "-h", "127.0.0.1")
 # As roles/postgresql makes its own: no password over the socket inside the container
 INITDB = "--auth-local=peer --auth-host=scram-sha-256"
 
@@ -64,9 +69,10 @@ def drill(
     sweep(engine, state)
     began = time.time()
     scratch = Scratch(config, engine, plan.manifest.id, state / "drill", progress)
-    with contextlib.ExitStack() as stack:
-        stack.callback(sweep, engine, state)
-        checks, seconds = _tried(scratch, plan, source)
+    checks: list[Check] = []
+    with _swept(engine, state, checks):
+        found, seconds = _tried(scratch, plan, source)
+        checks += found
     report = {
         "backup": plan.manifest.id,
         "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(began)),
@@ -87,6 +93,18 @@ def sweep(engine: Engine, state: Path = STATE) -> None:
     for each in engine.get("/volumes", label=[LABEL])["Volumes"] or ():
         engine.delete(f"/volumes/{each['Name']}")
     restore_places.remove(state / "drill")
+
+
+@contextlib.contextmanager
+def _swept(engine: Engine, state: Path, checks: list[Check]) -> t.Iterator[None]:
+    """Remove it all again, whatever happens; what stays is a finding, and hides no other."""
+    try:
+        yield
+    finally:
+        try:
+            sweep(engine, state)
+        except (EngineError, OSError) as exc:
+            checks.append(Check("all of the drill is removed", False, "yes", str(exc)))
 
 
 class Scratch:
@@ -142,7 +160,7 @@ class Scratch:
             running = self._engine.container_of(name)
             if running is None:
                 raise EngineError(f"{name} does not run on this machine: which image its databases need is not known")
-            image = self._engine.get(f"/containers/{running}/json")["Config"]["Image"]
+            image = self._engine.get(f"/containers/{running}/json")["Image"]
             self._servers[name] = self._started(name, image)
         return self._servers[name]
 
@@ -150,7 +168,18 @@ class Scratch:
         self._say(f"starting a database server for the drill ({name})")
         title = f"smos-drill-{name}"
         words = ["run", "--detach", "--name", title, "--label", f"{LABEL}={self._backup}", "--network", "none"]
-        words += ["--memory", MEMORY, "--env", "POSTGRES_PASSWORD", "--env", f"POSTGRES_INITDB_ARGS={INITDB}"]
+        words += [
+            "--memory",
+            MEMORY,
+            "--cpu-shares",
+            SHARES,
+            "--shm-size",
+            SHARED_MEMORY,
+            "--env",
+            "POSTGRES_PASSWORD",
+            "--env",
+            f"POSTGRES_INITDB_ARGS={INITDB}",
+        ]
         volume = self._engine.post("/volumes/create", {"Name": title, "Labels": {LABEL: self._backup}})["Name"]
         words += ["--volume", f"{volume}:/var/lib/postgresql/data", image]
         # Nobody ever uses this password: the server listens to nobody, and we come over the socket
@@ -158,8 +187,18 @@ class Scratch:
         if done.code != 0:
             raise EngineError(f"a database server for the drill could not be started: {done.stderr.strip()[-300:]}")
         server = Server.in_container(self._engine, done.stdout.strip(), name)
-        server.wait(START_S)
+        _wait(server)
         return server
+
+
+def _wait(server: Server) -> None:
+    """Until the server itself runs, whose first start is more than one. Raises PostgresError."""
+    until = time.monotonic() + START_S
+    while server.place.run(READY, timeout_s=30).code != 0:
+        if time.monotonic() > until:
+            raise PostgresError(f"the database server of the drill did not start within {START_S:.0f} s")
+        time.sleep(POLL_S)
+    server.wait(START_S)
 
 
 def _tried(scratch: Scratch, plan: Plan, source: Source) -> tuple[list[Check], dict[str, float]]:

@@ -48,6 +48,7 @@ class State:
     replicas: t.Mapping[str, int] = field(default_factory=dict)  # of the writers, before they were stopped
     places: t.Sequence[Json] = ()  # what is brought back, as restore_places describes it
     checks: t.Sequence[Json] = ()
+    switched: bool = False  # whether what was there may be aside
     why: str = ""  # what went wrong
     format: int = FORMAT
 
@@ -85,7 +86,10 @@ class Journal:
 
     def clear(self) -> None:
         """The restore has ended. Raises OSError."""
-        self._path.unlink(missing_ok=True)
+        try:
+            self._path.unlink()
+        except FileNotFoundError:
+            return
         self._settle()
 
     def _settle(self) -> None:

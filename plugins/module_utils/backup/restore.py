@@ -146,48 +146,47 @@ class Restoration:
             raise RestoreError(
                 str(exc), "Repair the disk, or remove the file when all services run", exit_code=3
             ) from exc
-        if there is not None:
-            self._say(f"the restore of {there.backup} was cut off while {there.stage}: {step}")
-            asked = Asked(there.backup, there.wanted)
-        if there is not None and step in (restore_plan.FORWARD, restore_plan.TIDY):
-            places = self._world.again(there)
-            return self._switch(there, places) if step == restore_plan.FORWARD else self._end(there, places, True)
-        if there is not None and step == restore_plan.BACK:
-            self._undo(there, self._world.again(there))
-            there = None
-        return self._begin(asked, there, source, run)
-
-    def _begin(self, asked: Asked, there: State | None, source: str, run: str) -> Restored:
-        """From the beginning; of a restore that was cut off, what was running before it and its safety backup are known."""
-        try:
-            plan, found = self._world.plan(asked, source)
-            self._world.room(plan)
-        except Refused as exc:
-            back = self._give_up(there, exc.why)
-            raise RestoreError(exc.why, exc.following, back, exc.exit_code) from exc
         began = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        state = State(
-            asked.backup, plan.manifest.id, plan.services, began, wanted=asked.services, source=source, run=run
-        )
-        if there is not None:
-            safe = there.safety if there.stage == journal.FILLING else ""
-            state = replace(state, asked=there.asked, began=there.began, safety=safe, replicas=there.replicas)
-        state = self._write(state, stage=journal.BEGUN)
+        if there is None:
+            return self._begin(State(asked.backup, "", (), began, wanted=asked.services, source=source, run=run))
+        self._say(f"the restore of {there.backup} was cut off while {there.stage}: {step}")
+        if step in (restore_plan.FORWARD, restore_plan.TIDY):
+            places = self._world.again(there)
+            if step == restore_plan.TIDY:
+                return self._end(there, places, resumed=True)
+            return self._switch(there, places, resumed=True)
+        if step == restore_plan.BACK:
+            self._undo(there, self._world.again(there))
+            there = replace(there, began=began, safety="", replicas={}, places=(), checks=(), switched=False, why="")
+        return self._begin(replace(there, source=source, run=run))
+
+    def _begin(self, state: State) -> Restored:
+        """From the beginning. Of a restore that was cut off, the backup, what ran before it and a safety backup are known."""
+        resumed = bool(state.backup)
         places: list[tuple[Place, Part]] = []
-        with self._taking_back(lambda: (state, [place for place, _part in places])):
-            if self._safety and not state.safety:
-                state = replace(state, safety=self._world.safety(plan.services, run))
+        with self._taking_back(lambda: (state, [place for place, _part in places] or None)):
+            plan, source = self._world.plan(Asked(state.backup or state.asked, state.wanted), state.source)
+            self._world.room(plan)
+            safe = state.safety if state.stage == journal.FILLING else ""  # since then nobody has written
+            state = self._write(
+                state, stage=journal.BEGUN, backup=plan.manifest.id, services=plan.services, safety=safe, checks=()
+            )
+            if self._safety and not safe:
+                state = replace(state, safety=self._world.safety(plan.services, state.run))
             places += self._world.places(plan)
-            replicas = {**self._world.replicas(plan.writers), **state.replicas}
-            described = [place.describe() for place, _part in places]
-            state = self._write(state, stage=journal.STOPPING, replicas=replicas, places=described)
-            self._world.stop(replicas, [place for place, _part in places])
+            state = self._write(
+                state,
+                stage=journal.STOPPING,
+                replicas={**self._world.replicas(plan.writers), **state.replicas},
+                places=[place.describe() for place, _part in places],
+            )
+            self._world.stop(state.replicas, [place for place, _part in places])
             state = self._write(state, stage=journal.FILLING)
-            checks = self._fill(plan, found, places)
+            checks = self._fill(plan, source, places)
             state = replace(state, checks=[one.to_json() for one in (*plan.checks, *checks)])
             if wrong(checks):
-                raise RestoreError(wrong(checks), "")
-        return self._switch(state, [place for place, _part in places], plan.warnings, resumed=there is not None)
+                raise RestoreError(wrong(checks), _NEXT)
+        return self._switch(state, [place for place, _part in places], plan.warnings, resumed=resumed)
 
     def _fill(self, plan: Plan, source: Source, places: t.Sequence[tuple[Place, Part]]) -> list[Check]:
         checks: list[Check] = []
@@ -197,13 +196,11 @@ class Restoration:
             checks += place.look(part)
         return [*checks, *self._world.refer(plan, [place for place, _part in places])]
 
-    def _switch(
-        self, state: State, places: list[Place], warnings: t.Sequence[str] = (), *, resumed: bool = True
-    ) -> Restored:
+    def _switch(self, state: State, places: list[Place], warnings: t.Sequence[str] = (), *, resumed: bool) -> Restored:
         """From the switch on to the end."""
         with self._taking_back(lambda: (state, places)):
             if state.stage != journal.STARTING:
-                state = self._write(state, stage=journal.SWITCHING)
+                state = self._write(state, stage=journal.SWITCHING, switched=True)
                 for place in places:
                     self._say(f"{place.service}: {place.what} is switched")
                     place.switch()
@@ -213,11 +210,11 @@ class Restoration:
             health = self._world.healthy(state.services)
             state = replace(state, checks=[*state.checks, *(one.to_json() for one in health)])
             if wrong(health):
-                raise RestoreError(wrong(health), "")
+                raise RestoreError(wrong(health), _NEXT)
         state = self._write(state, stage=journal.TIDYING)
-        return self._end(state, places, resumed, warnings)
+        return self._end(state, places, warnings, resumed=resumed)
 
-    def _end(self, state: State, places: list[Place], resumed: bool, warnings: t.Sequence[str] = ()) -> Restored:
+    def _end(self, state: State, places: list[Place], warnings: t.Sequence[str] = (), *, resumed: bool) -> Restored:
         """What was there before goes. It is restored whatever comes of that."""
         left = []
         for place in places:
@@ -232,7 +229,7 @@ class Restoration:
         return Restored(state.backup, state.services, checks, state.safety, more, seconds, resumed)
 
     @contextlib.contextmanager
-    def _taking_back(self, now: t.Callable[[], tuple[State, list[Place]]]) -> t.Iterator[None]:
+    def _taking_back(self, now: t.Callable[[], tuple[State, list[Place] | None]]) -> t.Iterator[None]:
         """Whatever fails inside is taken back; Ctrl-C as well."""
         caught: tuple[type[BaseException], ...] = (RestoreError, Refused, KeyboardInterrupt, *self._world.failures)
         try:
@@ -240,40 +237,46 @@ class Restoration:
         except caught as exc:
             state, places = now()
             why = "it was interrupted" if isinstance(exc, KeyboardInterrupt) else str(exc) or type(exc).__name__
-            back = self._give_up(state, why, places)
+            touched = bool(state.replicas or state.places)
+            back = self._undo(replace(state, why=why), places or self._world.again(state)) if touched else ""
+            if not touched:
+                self._journal.clear()
             if isinstance(exc, KeyboardInterrupt):
                 raise
-            following = exc.following if isinstance(exc, Refused) else _NEXT
-            exit_code = exc.exit_code if isinstance(exc, Refused) and not back else FAILED
-            checks = [Check(**each) for each in state.checks]
-            raise RestoreError(why, following, back, exit_code, checks) from exc
-
-    def _give_up(self, state: State | None, why: str, places: list[Place] | None = None) -> str:
-        """Take back what was done, and say how things are now; nothing is said where nothing had been touched."""
-        if state is None:
-            return ""
-        if not state.replicas and not state.places:
-            self._journal.clear()
-            return ""
-        return self._undo(replace(state, why=why), self._world.again(state) if places is None else places)
+            exit_code = exc.exit_code if isinstance(exc, Refused) and not touched else FAILED
+            following = exc.following if isinstance(exc, (Refused, RestoreError)) else _NEXT
+            raise RestoreError(why, following, back, exit_code, [Check(**each) for each in state.checks]) from exc
 
     def _undo(self, state: State, places: list[Place]) -> str:
-        """Bring the old state back and start it. Raises RestoreError where that cannot be: the same command tries again."""
+        """Bring the old state back, start it, and say how it is. Raises RestoreError where it cannot be put back: the same
+        command tries again.
+        """
         self._say("taking it back")
-        state = self._write(state, stage=journal.UNDOING)
+        noted = self._note(replace(state, stage=journal.UNDOING))
         try:
-            self._world.stop(state.replicas, [])
-            for place in reversed(places):
-                place.back()
+            if state.switched:
+                self._world.stop(state.replicas, [])
+                for place in reversed(places):
+                    place.back()
         except self._world.failures as exc:
             why = f"{state.why}; what was there before could not be put back: {exc}"
             raise RestoreError(
-                why, f"Repair that, then run `{state.command}` again: it goes on with putting it back"
+                why, f"Repair that, then run `{state.command}` again: it goes on putting it back"
             ) from exc
         ill = self._restart(state)
+        if not noted:
+            self._journal.clear()  # or it would tell of a switch to what is removed now
         left = self._discard(places)
         self._journal.clear()
         return "; ".join([f"what was there before is in its place, but does not run: {ill}" if ill else _RUNS, *left])
+
+    def _note(self, state: State) -> bool:
+        """On a full disk too, the old state is brought back."""
+        try:
+            self._journal.write(state)
+        except OSError:
+            return False
+        return True
 
     def _restart(self, state: State) -> str:
         """Start what ran before; gives what is wrong with it."""

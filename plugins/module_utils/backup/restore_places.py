@@ -102,6 +102,10 @@ class DatabasePlace:
 
     def fill(self, source: Source, part: Part) -> None:
         """Made as the one that is there, or, where there is none, as the backup's was."""
+        if self._aside in self._server.databases():
+            if not self._existed:
+                raise PostgresError(f"{self._aside} is there and {self.name} is not: rename it by hand, or drop it")
+            self.tidy()  # of an earlier restore of this backup: it must not be taken for what is there now
         fill_database(self._server, self.filled, source, part, like=self.name if self._existed else "")
 
     def look(self, part: Part) -> list[Check]:
@@ -115,6 +119,8 @@ class DatabasePlace:
     def switch(self) -> None:
         """All names change at once; connections to either are ended."""
         there = self._server.databases()
+        if self.filled not in there and (self._aside if self._existed else self.name) not in there:
+            raise PostgresError(f"the restored {self.what} is not there any more")
         if self.filled in there:
             aside = [(self.name, self._aside)] if self._existed and self.name in there else []
             self._server.rename(*aside, (self.filled, self.name))
@@ -166,6 +172,12 @@ class FolderPlace:
 
     def fill(self, source: Source, part: Part) -> None:
         """On the same file system, so that switching is a rename."""
+        if self._aside.is_dir():
+            if not self._existed:
+                raise volumes.VolumeError(
+                    f"{self._aside} is there and {self.folder} is not: rename it by hand, or remove it"
+                )
+            self.tidy()  # of an earlier restore of this backup: it must not be taken for what is there now
         self.discard()
         fill_folder(self.filled, source, part)
 
@@ -179,6 +191,8 @@ class FolderPlace:
             volumes.swap(self.folder, self.filled, self._aside)
         elif self.filled.is_dir():
             self.filled.rename(self.folder)
+        elif not self.folder.is_dir():
+            raise volumes.VolumeError(f"the restored {self.what} is not there any more")
 
     def back(self) -> None:
         """By renaming, where it was put aside."""

@@ -112,6 +112,16 @@ def plan(manifest: Manifest, config: Config, asked: Asked) -> Plan:
     return Plan(manifest, parts, list(dict.fromkeys(writers)), found, warnings)
 
 
+def fits_server(plan: Plan, config: Config, versions: t.Mapping[str, str]) -> None:
+    """Refuse dumps of a newer PostgreSQL than the one that runs; ``versions`` by Swarm service. Raises Refused."""
+    for name, parts in plan.parts.items():
+        server = config.services[name].server
+        told, here = plan.manifest.versions.get(server, ""), versions.get(server, "")
+        if any(part.kind == DATABASE for part in parts) and told and here and _numbers(told)[:1] > _numbers(here)[:1]:
+            why = f"the databases of {name} were dumped by PostgreSQL {told}; {here}, which runs here, cannot read them"
+            raise Refused(why, UNUSABLE, "Deploy the release of the backup, then run the same command again")
+
+
 def space_needed(parts: t.Iterable[Part]) -> tuple[int, int]:
     """Bytes that must be free for databases, and for folders."""
     databases = folders = 0
@@ -147,7 +157,9 @@ def sibling(name: str, what: str, backup: str) -> str:
 def newer(release: str, than: str) -> bool:
     """Whether a release is newer; what is not a version is not."""
     mine, other = _numbers(release), _numbers(than)
-    return bool(mine and other and mine > other)
+    longest = max(len(mine), len(other))
+    padded = [(*each, *[0] * (longest - len(each))) for each in (mine, other)]
+    return bool(mine and other and padded[0] > padded[1])
 
 
 _KEYS_NEXT = (
@@ -185,18 +197,13 @@ def _names(manifest: Manifest, config: Config, asked: Asked) -> list[str]:
     whole = [name for name in names if not manifest.services[name].error]
     if broken:
         others = (
-            f"Restore the others by naming them: {' '.join(f'--service {name}' for name in whole)}; or "
+            f"restore the others by naming them ({' '.join(f'--service {name}' for name in whole)}), or "
             if whole
             else ""
         )
         why = f"backup {manifest.id} is not whole: {'; '.join(broken)} failed when it was taken"
-        raise Refused(
-            why,
-            INVALID,
-            f"{others}choose another backup (smos backups)".capitalize()
-            if not others
-            else f"{others}choose another backup (smos backups)",
-        )
+        following = f"{others}choose another backup (smos backups)"
+        raise Refused(why, INVALID, following[0].upper() + following[1:])
     if not names:
         raise Refused(
             f"backup {manifest.id} holds no service of this machine", INVALID, "Choose another backup (smos backups)"
@@ -252,10 +259,9 @@ def _keys_told(found: t.Sequence[Check], names: t.Sequence[str], config: Config)
         if not one.ok:
             key = one.what.removeprefix("key ")
             whose = ", ".join(name for name in names if key in config.services[name].keys)
-            here = f"another {key}" if one.found else f"no {key}"
-            texts.append(
-                f"this environment has {here} than the backup ({one.found or 'none'}, not {one.expected}): {whose} could not read its data"
-            )
+            here = f"has another {key} than" if one.found else f"lacks the {key} of"
+            prints = f"({one.found or 'none'}, not {one.expected})"
+            texts.append(f"this environment {here} the backup {prints}: {whose} could not read its data")
     return "; ".join(texts) or wrong(found)
 
 

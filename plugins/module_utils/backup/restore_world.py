@@ -42,7 +42,7 @@ class Machine:
 
     failures: tuple[type[Exception], ...] = (*restore_places.FAILURES, machine.MachineError)
 
-    def __init__(self, config: Config, engine: Engine, say: Say) -> None:
+    def __init__(self, config: Config, engine: Engine, say: Say, ways: take.Ways | None = None) -> None:
         here = machine.look(engine)
         services = {
             name: replace(each, writers=machine.writers_of(each, here)) for name, each in config.services.items()
@@ -50,16 +50,20 @@ class Machine:
         self._config = replace(config, services=services)
         self._engine = engine
         self._say = say
+        self._ways = ways or take.Ways()
         self._servers: dict[str, Server] = {}
 
     def plan(self, asked: Asked, source: str) -> tuple[Plan, Source]:
         """The plan, and where its data are read from: the first place that has the backup whole, or the one that is named."""
-        places = {catalogue.LOCAL: restic.local(self._config), **restic.remotes(self._config)}
+        places = {catalogue.LOCAL: self._ways.repository or restic.local(self._config), **restic.remotes(self._config)}
         if source and source not in places:
             raise Refused(f"there is no place {source}; known are {', '.join(places)}", restore_plan.INVALID, LIST)
         silent: list[dict[str, t.Any]] = []
         others = {name: each for name, each in places.items() if name != catalogue.LOCAL}
-        found = {each.id: each for each in catalogue.every(places[catalogue.LOCAL], others, silent)}
+        found = {
+            each.id: each
+            for each in catalogue.every(places[catalogue.LOCAL], others, silent, verified=self._ways.verified)
+        }
         usable = {name: each for name, each in found.items() if _held(each, source)}
         if asked.backup == restore_plan.LATEST and usable:
             manifests = [each.manifest for each in usable.values()]
@@ -68,6 +72,7 @@ class Machine:
             wanted = self._chosen(usable, asked.backup, silent)
         chosen = usable[wanted]
         plan = restore_plan.plan(chosen.manifest, self._config, asked)
+        restore_plan.fits_server(plan, self._config, self._versions(plan))
         where = source or chosen.locations[0]
         self._say(f"backup {wanted} of {where}")
         return plan, Source(places[where], chosen.manifest, chosen.snapshots[where])
@@ -102,6 +107,7 @@ class Machine:
                 run=run,
                 accept_shrunk=True,
                 progress=self._say,
+                ways=self._ways,
             )
         except take.Refused as exc:
             raise Refused(f"what is there cannot be backed up first: {exc.message}", exc.code, following) from exc
@@ -165,8 +171,15 @@ class Machine:
             also = "".join(f"; {each['what']}: {each['why']}" for each in silent)
             raise Refused(f"{exc.message}{also}", restore_plan.INVALID, LIST) from exc
 
+    def _versions(self, plan: Plan) -> dict[str, str]:
+        """Of the database servers that databases go back to."""
+        named = {self._config.services[name].server for name, parts in plan.parts.items() if _has_database(parts)}
+        return {name: self._server(name).version() for name in sorted(named)}
+
     def _server(self, name: str) -> Server:
-        return self._servers.setdefault(name, Server(self._engine, name))
+        if name not in self._servers:
+            self._servers[name] = self._ways.server(name) if self._ways.server else Server(self._engine, name)
+        return self._servers[name]
 
     def _place(self, service: str, part: Part, backup: str) -> Place:
         if part.kind == DATABASE:
@@ -189,6 +202,10 @@ class Machine:
         return FolderPlace(
             service, kind, name, Path(told["folder"]), backup, existed=existed, volume=str(told["volume"])
         )
+
+
+def _has_database(parts: t.Iterable[Part]) -> bool:
+    return any(part.kind == DATABASE for part in parts)
 
 
 def _held(found: catalogue.Found, source: str) -> bool:
