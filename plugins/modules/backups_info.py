@@ -12,7 +12,12 @@ description:
   - Lists what the repository on the machine and every remote hold. A backup is at a place only when its manifest and every part
     that it tells of are listed there. Changes nothing.
   - A place that does not answer fails nothing; it is told in RV(errors), and what the other places hold is listed.
-options: {}
+options:
+  needed:
+    description: Fail where the machine cannot be asked or was not set up for backups. Else that is told in RV(errors), and there are
+      no backups.
+    type: bool
+    default: true
 extends_documentation_fragment:
   - smartercl.smarteros.bulk.attributes
 author:
@@ -53,7 +58,7 @@ from ansible_collections.smartercl.smarteros.plugins.module_utils import backup_
 from ansible_collections.smartercl.smarteros.plugins.module_utils.backup import catalogue, restic
 from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.catalogue import Found
 
-OPTIONS: dict[str, dict[str, t.Any]] = {}
+OPTIONS: dict[str, dict[str, t.Any]] = {"needed": {"type": "bool", "default": True}}
 
 
 def shown(found: Found) -> dict[str, t.Any]:
@@ -74,11 +79,15 @@ def main() -> None:
     """Run by Ansible."""
     module = AnsibleModule(argument_spec=OPTIONS, supports_check_mode=True)
     errors: list[dict[str, t.Any]] = []
+    found: list[Found] = []
     try:
         known = backup_module.configured()
         found = catalogue.every(restic.local(known), restic.remotes(known), errors)
     except backup_module.FAILURES as exc:
-        module.fail_json(**backup_module.failure("backups", exc))
+        failure = backup_module.failure("backups", exc)
+        if module.params["needed"]:
+            module.fail_json(**failure)
+        errors += failure["errors"]
     for each in errors:
         module.warn(f"{each['what']}: {each['why']}")
     module.exit_json(changed=False, backups=[shown(each) for each in found], errors=errors)

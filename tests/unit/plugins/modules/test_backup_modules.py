@@ -154,6 +154,16 @@ class Sizes:
 # --- listing
 
 
+def test_a_machine_without_backups_fails_the_listing_only_where_they_are_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backups_info.backup_module, "configured", lambda: config.read(tmp_path / "config.json"))
+    refused = run_module(backups_info)
+    assert (refused["failed"], refused["exit_code"]) == (True, 3)
+    told = run_module(backups_info, needed=False)
+    assert (told["backups"], [each["why"] for each in told["errors"]]) == ([], [refused["errors"][0]["why"]])
+
+
 @pytest.mark.usefixtures("state")
 def test_backups_are_listed_and_a_place_that_does_not_answer_fails_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     silent = row("backups at far", "no answer", "far", "Wait")
