@@ -70,27 +70,30 @@ def perform(
     except (Exception, SystemExit) as exc:
         # A person who is told "busy" needs no notice; a timer that gave up does
         if not isinstance(exc, Busy) or patience_s > 0:
-            settle(config, job, Outcome(False, " ".join(str(exc).split()) or type(exc).__name__), began, last)
+            settle(config, job, Outcome(False, " ".join(str(exc).split()) or type(exc).__name__), began, last, say)
         raise
-    settle(config, job, outcome, began, last)
+    settle(config, job, outcome, began, last, say)
     return found
 
 
-def settle(config: Config, job: str, outcome: Outcome, began: float, last: Path = LAST) -> None:
+def settle(
+    config: Config, job: str, outcome: Outcome, began: float, last: Path = LAST, say: Say = lambda _text: None
+) -> None:
     """Write the outcome down and tell those who want to know."""
     with contextlib.suppress(OSError):  # a full disk hides no failure: the notice goes out all the same
         write_last(job, outcome, began, last)
-    tell(config, job, outcome)
+    tell(config, job, outcome, say)
 
 
-def tell(config: Config, job: str, outcome: Outcome) -> None:
-    """Tell of a failure, or that all is well again. That a notice cannot be sent fails nothing."""
+def tell(config: Config, job: str, outcome: Outcome, say: Say = lambda _text: None) -> None:
+    """Tell of a failure, or that all is well again. That a notice cannot be sent fails nothing, and is said."""
     try:
         from ansible_collections.smartercl.smarteros.plugins.module_utils.backup import notice
 
-        notice.tell(config, job, outcome.ok, outcome.message)
-    except Exception:  # noqa: BLE001, S110 - whatever it is: the job's own outcome is what counts
-        pass
+        for text in notice.tell(config, job, outcome.ok, outcome.message) or ():
+            say(text)
+    except Exception as exc:  # noqa: BLE001 - whatever it is: the job's own outcome is what counts
+        say(f"nobody could be told how {job} ended: {type(exc).__name__}")  # its text may hold a secret
 
 
 @contextlib.contextmanager

@@ -92,6 +92,19 @@ def test_a_notice_that_cannot_be_sent_fails_nothing(
     assert perform(lock, tmp_path, lambda: (job.Outcome(True, ""), 5)) == 5
 
 
+def test_what_became_of_a_notice_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any) -> list[str]:
+        raise RuntimeError("planted-secret")
+
+    said: list[str] = []
+    outcome = job.Outcome(False, "no space left")
+    monkeypatch.setattr(notice, "tell", lambda *_: ["webhook: could not be told"])
+    job.tell(CONFIG, "backup", outcome, said.append)
+    monkeypatch.setattr(notice, "tell", broken)
+    job.tell(CONFIG, "backup", outcome, said.append)
+    assert said == ["webhook: could not be told", "nobody could be told how backup ended: RuntimeError"]
+
+
 def test_a_busy_machine_refuses_people_at_once_and_timers_later_with_a_notice(
     lock: TargetLock, tmp_path: Path, told: list[Any]
 ) -> None:
