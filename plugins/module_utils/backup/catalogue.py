@@ -241,7 +241,7 @@ def _why(held: Held | None) -> str:
 def _held(found: Manifest, own: Snapshot, group: t.Sequence[Snapshot]) -> Held:
     there = {each.original: each.id for each in group}
     there.update({each.id: each.id for each in group})
-    wanted = [(name, part) for name, service in found.services.items() for part in service.parts if part.snapshot]
+    wanted = [(name, part) for name, service in found.services.items() for part in service.parts]
     lacking = [f"{name} {part.key}" for name, part in wanted if part.snapshot not in there]
     ids = {part.snapshot: there[part.snapshot] for _service, part in wanted if part.snapshot in there}
     return Held(found, ids, own.id, lacking, [each.id for each in group])

@@ -111,7 +111,7 @@ class _Place:
     def _copy(self, local: Repository, held: Held) -> None:
         local.copy_to(self.repository, held.snapshots.values())
         listed = {each.original for each in self.repository.snapshots("smos", f"id={held.manifest.id}")}
-        lost = [part.key for part in held.manifest.parts if part.snapshot and part.snapshot not in listed]
+        lost = [part.key for part in held.manifest.parts if part.snapshot not in listed]
         if lost:
             raise ResticError(f"{', '.join(lost[:3])} of backup {held.manifest.id} did not arrive")
         local.copy_to(self.repository, [held.own])

@@ -229,8 +229,7 @@ def fill_database(server: Server, name: str, source: Source, part: Part, like: s
 def fill_folder(folder: Path, source: Source, part: Part) -> None:
     """Bring files into a new folder, with owners, modes and times."""
     folder.mkdir(mode=0o700, parents=True)
-    if part.snapshot:  # an empty folder has none
-        source.repository.restore(source.snapshot(part), folder)
+    source.repository.restore(source.snapshot(part), folder)
     if part.kind == REDIS:
         redis.check(folder)
         redis.settle(folder, part.root)

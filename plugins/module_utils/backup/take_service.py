@@ -176,10 +176,6 @@ class ServiceTaker:
 
     def _files(self, kind: str, name: str, folder: Path, left_out: t.Sequence[str], began: float) -> Saved:
         root = volumes.root_of(folder)
-        if not any(folder.iterdir()):  # restic refuses to keep nothing
-            saved = Saved("", 0, 0, 0)
-            self._add(kind, name, saved, began, root=root)
-            return saved
         try:
             saved = self._around.repository.backup_folder(
                 folder, self._around.config.host, self._tags(kind, name), list(left_out)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -107,7 +106,6 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     services = {}
     for name in ("traefik", "dokploy"):
         (tmp_path / name).mkdir()
-        (tmp_path / name / "file").touch()
         services[name] = ServiceData(name, folders=(str(tmp_path / name),), keys=(f"{name}_key",))
     config = Config("staging", str(tmp_path), "/p", services, fingerprints={"traefik_key": "1", "other": "2"})
     made = World(config, Fake(), tmp_path)
@@ -151,7 +149,7 @@ def test_services_then_manifest_then_check_then_room(world: World) -> None:
 def test_a_service_that_fails_spares_the_others_and_nothing_is_let_go(world: World, monkeypatch: Any) -> None:
     world.known = {"20261101-020000": former("20261101-020000")}
     monkeypatch.setattr(retention, "to_forget", lambda known, *_: [])
-    shutil.rmtree(world.folder / "traefik")
+    (world.folder / "traefik").rmdir()
     world.config = replace(world.config, services={**world.config.services})
     with pytest.raises(take.Refused, match="traefik does not run"):
         world.take("traefik")
@@ -169,16 +167,8 @@ def test_a_service_that_fails_spares_the_others_and_nothing_is_let_go(world: Wor
     assert "backup of traefik" in taken.outcome.message
 
 
-def test_an_empty_folder_is_kept_as_one_without_a_snapshot(world: World) -> None:
-    (world.folder / "traefik" / "file").unlink()
-    part = world.take().manifest.services["traefik"].parts[0]
-    assert (part.snapshot, part.bytes, part.files) == ("", 0, 0)
-    assert part.root["mode"] == (world.folder / "traefik").stat().st_mode & 0o7777
-
-
 def test_files_that_cannot_be_read_make_it_partial_and_keep_the_rest(world: World) -> None:
     (world.folder / "unreadable").mkdir()
-    (world.folder / "unreadable" / "file").touch()
     services = {"traefik": ServiceData("traefik", folders=(str(world.folder / "unreadable"),))}
     world.config = replace(world.config, services=services)
     taken = world.take()
