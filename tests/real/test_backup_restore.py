@@ -348,7 +348,7 @@ def test_databases_roles_and_volumes_that_are_gone_are_made_again(bed: Bed) -> N
     with bed.connected("postgres") as admin:
         admin.execute("DROP ROLE lector_r")
     shutil.rmtree(bed.files.parent)
-    world = Machine(bed.config, bed.swarm, lambda _text: None, bed.ways)  # type: ignore[arg-type]
+    world = Machine(bed.config, bed.swarm, lambda _text: None, bed.ways)  # type: ignore[arg-type] # stands for an Engine
     Restoration(world, bed.journal, lambda _text: None, safety=False).run(Asked(backup, ("odoo",)))
     assert bed.look() == before
     assert bed.server.shape(SHOP) == shape
@@ -466,7 +466,7 @@ def be_killed(given: dict[str, Any]) -> None:
         if state.stage == given["stage"]:
             os.killpg(os.getpgid(0), signal.SIGKILL)
 
-    Journal.write = and_die  # type: ignore[method-assign]
+    Journal.write = and_die  # type: ignore[method-assign] # in a process that ends here
     bed.restore(given["backup"], "odoo")
 
 

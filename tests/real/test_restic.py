@@ -284,7 +284,7 @@ def test_a_listing_that_nobody_reads_to_its_end_leaves_no_process(repository: Re
     saved = repository.backup_folder(restic.fill(tmp_path / "source", count=2000, size=10), HOST, TAGS)
     listing = repository.ls(saved.snapshot)
     assert next(listing).path
-    listing.close()  # type: ignore[attr-defined]
+    listing.close()  # type: ignore[attr-defined] # a generator
     assert subprocess.run(["pgrep", "-f", str(repository.password_file)], capture_output=True, text=True).stdout == ""
 
 

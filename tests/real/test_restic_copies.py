@@ -73,7 +73,7 @@ class Bed:
             remotes=places,
             now=now,
             verified=self.verified,
-            **more,  # type: ignore[arg-type]
+            **more,  # type: ignore[arg-type] # keywords of several types
         )
         return outcome
 

@@ -198,7 +198,7 @@ class Server:
     def end_leftovers(self) -> int:
         """End our own sessions of runs that died; gives how many there were. Only under the lock."""
         found = self.rows(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"  # noqa: S608
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"  # noqa: S608 - the name is quoted
             f" AND application_name = {sql.text(APPLICATION)};"
         )
         return len(found)
@@ -281,7 +281,7 @@ class Session:
                     self._rest = b"\0".join([*whole[at + 1 :], last])
                     return found
                 found.append(each.decode(errors="surrogateescape"))
-            piece = self._out.read1(1 << 20)  # type: ignore[attr-defined]
+            piece = self._out.read1(1 << 20)  # type: ignore[attr-defined]  # a pipe is buffered
             if not piece:
                 self._fail()
             pieces = [last, piece]

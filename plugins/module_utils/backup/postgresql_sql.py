@@ -91,7 +91,7 @@ def shut(databases: t.Sequence[str], *, is_open: bool = False) -> str:
     names = ", ".join(text(each) for each in databases)
     allowed = "true" if is_open else "false"
     return (
-        f"SELECT format('ALTER DATABASE %I WITH ALLOW_CONNECTIONS {allowed}', datname) FROM pg_database"  # noqa: S608
+        f"SELECT format('ALTER DATABASE %I WITH ALLOW_CONNECTIONS {allowed}', datname) FROM pg_database"  # noqa: S608 - quoted by `text` or format()
         f" WHERE datname IN ({names})\n\\gexec\n"
     )
 
@@ -100,7 +100,7 @@ def end_sessions(databases: t.Sequence[str]) -> str:
     """Ends everybody's sessions there but our own."""
     names = ", ".join(text(each) for each in databases)
     return (
-        f"SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname IN ({names})"  # noqa: S608
+        f"SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname IN ({names})"  # noqa: S608 - quoted by `text` or format()
         " AND pid <> pg_backend_pid();\n"
     )
 
@@ -115,7 +115,7 @@ def counts(tables: t.Sequence[str]) -> str:
     """Counts the rows of those tables that exist: one JSON text each."""
     wanted = ", ".join(text(table) for table in tables)
     return (
-        "SELECT format('SELECT json_build_array(%L, count(*)) FROM %s', name, to_regclass(name))"  # noqa: S608
+        "SELECT format('SELECT json_build_array(%L, count(*)) FROM %s', name, to_regclass(name))"  # noqa: S608 - quoted by `text` or format()
         f" FROM unnest(ARRAY[{wanted}]) AS name WHERE to_regclass(name) IS NOT NULL\n\\gexec\n"
     )
 

@@ -76,12 +76,12 @@ def backup(made: str, *services: str, environment: str = "sandbox") -> Manifest:
 
 def every(folder: Path, local: Fake, **remotes: Fake) -> tuple[list[catalogue.Found], list[dict[str, Any]]]:
     errors: list[dict[str, Any]] = []
-    found = catalogue.every(local, remotes, errors, verified=folder / "verified.json")  # type: ignore[arg-type]
+    found = catalogue.every(local, remotes, errors, verified=folder / "verified.json")  # type: ignore[arg-type] # stands for a Repository
     return found, errors
 
 
 def verify(folder: Path, repository: Fake, location: str = "local") -> catalogue.Listing:
-    return catalogue.verify(repository, location, verified=folder / "verified.json", now=0)  # type: ignore[arg-type]
+    return catalogue.verify(repository, location, verified=folder / "verified.json", now=0)  # type: ignore[arg-type] # stands for a Repository
 
 
 def test_backups_are_listed_newest_first_with_where_they_are(tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ def test_a_manifest_is_asked_for_once_also_of_its_copies(tmp_path: Path) -> None
     local, remote = Fake(tmp_path), Fake(tmp_path, copied="copy-of-")
     for place in (local, remote):
         place.put(backup(FIRST, "odoo"))
-    catalogue.listing(local)  # type: ignore[arg-type]
+    catalogue.listing(local)  # type: ignore[arg-type] # stands for a Repository
     for _ in range(3):
         every(tmp_path, local, offsite=remote)
     assert (local.read_so_far, remote.read_so_far) == (1, 0)
@@ -228,8 +228,8 @@ def test_a_host_sees_its_own(tmp_path: Path) -> None:
     shared = Fake(tmp_path)
     shared.put(backup(FIRST, "odoo"))
     shared.put(replace(backup(SECOND, "odoo"), environment="production"), host="smos-production")
-    assert catalogue.listing(shared, "smos-sandbox").whole == [FIRST]  # type: ignore[arg-type]
-    assert catalogue.listing(shared).whole == [SECOND, FIRST]  # type: ignore[arg-type]
+    assert catalogue.listing(shared, "smos-sandbox").whole == [FIRST]  # type: ignore[arg-type] # stands for a Repository
+    assert catalogue.listing(shared).whole == [SECOND, FIRST]  # type: ignore[arg-type] # stands for a Repository
 
 
 def test_latest_is_the_newest() -> None:

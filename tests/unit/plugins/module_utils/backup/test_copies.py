@@ -83,7 +83,7 @@ class Fake:
 
     @property
     def whole(self) -> list[str]:
-        return catalogue.listing(self).whole  # type: ignore[arg-type]
+        return catalogue.listing(self).whole  # type: ignore[arg-type] # stands for a Repository
 
 
 def backup(day: int, *services: str, broken: str = "", month: int = 6) -> Manifest:
@@ -114,9 +114,9 @@ class Bed:
         return self.places["a"]
 
     def copy(self, **more: Any) -> list[copies.CopyOutcome]:
-        places: dict[str, Repository] = dict(self.places)  # type: ignore[arg-type]
+        places: dict[str, Repository] = dict(self.places)  # type: ignore[arg-type] # stands for a Repository
         more = {"remotes": places, "now": NOW, "verified": self.folder / "verified.json", **more}
-        return copies.copy_all(self.config, self.local, **more)  # type: ignore[arg-type]
+        return copies.copy_all(self.config, self.local, **more)  # type: ignore[arg-type] # stands for a Repository
 
 
 def test_a_new_place_is_made_like_the_local_one(tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_a_new_place_is_made_like_the_local_one(tmp_path: Path) -> None:
 
 def test_without_remotes_nothing_is_asked(tmp_path: Path) -> None:
     bed = Bed(tmp_path)
-    assert copies.copy_all(Config("sandbox", "/backups", "/password", {}), bed.local) == []  # type: ignore[arg-type]
+    assert copies.copy_all(Config("sandbox", "/backups", "/password", {}), bed.local) == []  # type: ignore[arg-type] # stands for a Repository
 
 
 def test_the_manifest_follows_only_what_arrived(tmp_path: Path) -> None:

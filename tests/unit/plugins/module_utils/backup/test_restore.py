@@ -365,7 +365,7 @@ def test_a_database_and_a_folder_that_were_gone_are_there_again(bed: Bed) -> Non
     with pytest.raises(RestoreError, match="how the database n8n was made is told neither"):
         bed.restore()
     parts = (replace(PARTS[0], shape={"owner": "n8n"}), PARTS[1])
-    bed.world.places = lambda plan: [  # type: ignore[method-assign]
+    bed.world.places = lambda plan: [  # type: ignore[method-assign] # a double of ours
         (DatabasePlace("n8n", "n8n", cast("Server", bed.world.databases), ID, existed=False), parts[0]),
         (FolderPlace("n8n", VOLUME, "n8n-data", bed.world.data, ID, existed=False), parts[1]),
     ]
@@ -454,7 +454,7 @@ def test_one_that_cannot_be_taken_back_stays_in_the_journal_and_the_same_command
         bed.world.databases.broken = "rename"
         return healthy(services)
 
-    bed.world.healthy = and_then_the_server_goes  # type: ignore[method-assign]
+    bed.world.healthy = and_then_the_server_goes  # type: ignore[method-assign] # a double of ours
     with pytest.raises(RestoreError, match="could not be put back: the server is not there") as caught:
         bed.restore()
     assert f"`smos restore {ID} --service n8n`" in caught.value.following
@@ -462,7 +462,7 @@ def test_one_that_cannot_be_taken_back_stays_in_the_journal_and_the_same_command
     assert there is not None
     assert there.stage == journal.UNDOING
     bed.world.databases.broken = ""
-    bed.world.healthy = healthy  # type: ignore[method-assign]
+    bed.world.healthy = healthy  # type: ignore[method-assign] # a double of ours
     with pytest.raises(RestoreError, match="runs again"):
         bed.restore()
     assert bed.world.state() == bed.before
@@ -472,7 +472,7 @@ def test_ctrl_c_brings_the_old_state_back(bed: Bed) -> None:
     def interrupted(services: Sequence[str]) -> list[Check]:
         raise KeyboardInterrupt
 
-    bed.world.healthy = interrupted  # type: ignore[method-assign]
+    bed.world.healthy = interrupted  # type: ignore[method-assign] # a double of ours
     with pytest.raises(KeyboardInterrupt):
         bed.restore()
     assert bed.world.state() == bed.before
