@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -291,29 +293,35 @@ def test_a_listing_that_nobody_reads_to_its_end_leaves_no_process(repository: Re
 # Secrets
 
 
-def test_no_secret_is_in_arguments_or_messages(repository: Repository, tmp_path: Path) -> None:
+def test_no_secret_is_in_arguments(repository: Repository) -> None:
     seen: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"rest:http://someone:aVerySecretWord@127.0.0.1:{server.getsockname()[1]}/x"
 
-    def look() -> None:
-        for each in Path("/proc").glob("[0-9]*/cmdline"):
-            try:
-                seen.append(each.read_bytes())
-            except OSError:
-                continue
+        def look() -> None:
+            # Whoever connects is restic, and it lives until it is answered.
+            connection, _ = server.accept()
+            for each in Path("/proc").glob("[0-9]*/cmdline"):
+                with contextlib.suppress(OSError):
+                    seen.append(each.read_bytes())
+            connection.recv(65536)
+            connection.sendall(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            connection.close()
 
-    def watch() -> None:
-        for _ in range(20):
-            look()
-            time.sleep(0.05)
+        thread = threading.Thread(target=look)
+        thread.start()
+        with pytest.raises(ResticError) as caught:
+            replace(repository, location=address).exists()
+        thread.join()
+    assert any(b"restic" in each for each in seen)
+    assert not [each for each in seen if b"aVerySecretWord" in each or restic.PASSWORD.encode() in each]
+    assert "aVerySecretWord" not in caught.value.message
 
-    thread = threading.Thread(target=watch)
-    thread.start()
+
+def test_no_secret_is_in_messages(repository: Repository) -> None:
     address = "rest:http://someone:aVerySecretWord@127.0.0.1:9/x"
     with pytest.raises(ResticError) as caught:
         replace(repository, location=address).exists()
-    thread.join()
-    assert any(b"restic" in each for each in seen)
-    assert not [each for each in seen if b"aVerySecretWord" in each or restic.PASSWORD.encode() in each]
     assert "aVerySecretWord" not in caught.value.message
     assert "rest:http://127.0.0.1:9/x" in caught.value.message
     assert caught.value.kind == told.UNREACHABLE
