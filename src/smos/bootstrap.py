@@ -14,13 +14,14 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import secrets
 import shutil
+import signal
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -143,8 +144,9 @@ def _make(environment: Environment, progress: Progress) -> None:
         )
     builds = environment.state / "venvs"
     builds.mkdir(exist_ok=True)
-    build = Path(tempfile.mkdtemp(prefix=f"{environment.name}-{version}-", dir=builds))
+    build = builds / f"{environment.name}-{version}-{secrets.token_hex(4)}"
     try:
+        build.mkdir(mode=0o700)
         with environment.log.open("w", encoding="utf-8") as log:
             _create(build, log, progress)
             _install(build, environment.lock, log, progress)
@@ -175,30 +177,45 @@ def _install(build: Path, lock: Path, log: IO[str], progress: Progress) -> None:
     pip = [str(build / "bin" / "python"), "-I", "-m", "pip", "--disable-pip-version-check", "--no-input"]
     command = [*pip, "install", "--progress-bar", "off", "--require-hashes", "--no-deps", "-r", str(lock)]
     seen = 0
-    for line in _lines(command, log):
-        collecting = re.match(r"Collecting ([A-Za-z0-9._-]+)", line)
-        if collecting:
-            seen += 1
-            progress.live(f"fetching {seen} of about {total}: {collecting[1]}")
-        elif line.startswith("Installing collected packages"):
-            progress.live(f"installing {seen} packages")
+    with closing(_lines(command, log)) as lines:
+        for line in lines:
+            collecting = re.match(r"Collecting ([A-Za-z0-9._-]+)", line)
+            if collecting:
+                seen += 1
+                progress.live(f"fetching {seen} of about {total}: {collecting[1]}")
+            elif line.startswith("Installing collected packages"):
+                progress.live(f"installing {seen} packages")
 
 
 def _logged(command: list[str], log: IO[str]) -> None:
-    for _ in _lines(command, log):
-        pass
+    with closing(_lines(command, log)) as lines:
+        for _ in lines:
+            pass
 
 
-def _lines(command: list[str], log: IO[str]) -> Iterator[str]:
-    """Run a command, copy its output to the log and give it line by line; raises CalledProcessError when it fails."""
+def _lines(command: list[str], log: IO[str]) -> Generator[str, None, None]:
+    """Run a command, copy its output to the log and give it line by line; raises CalledProcessError when it fails.
+
+    Whoever stops listening, an interrupt included, ends it and all that it started: nothing writes on behind a clean-up.
+    """
     with subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,
     ) as process:
         assert process.stdout is not None
-        for line in process.stdout:
-            log.write(line)
-            log.flush()
-            yield line
+        try:
+            for line in process.stdout:
+                log.write(line)
+                log.flush()
+                yield line
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, command)
 
