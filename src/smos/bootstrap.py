@@ -16,7 +16,6 @@ import os
 import re
 import secrets
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -196,16 +195,11 @@ def _logged(command: list[str], log: IO[str]) -> None:
 def _lines(command: list[str], log: IO[str]) -> Generator[str, None, None]:
     """Run a command, copy its output to the log and give it line by line; raises CalledProcessError when it fails.
 
-    Whoever stops listening, an interrupt included, ends it and all that it started: nothing writes on behind a clean-up.
+    Where nobody listens any more, an interrupt included, it is ended, and what it started is waited for: nothing writes
+    on behind a clean-up.
     """
     with subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        start_new_session=True,
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
     ) as process:
         assert process.stdout is not None
         try:
@@ -214,7 +208,8 @@ def _lines(command: list[str], log: IO[str]) -> Generator[str, None, None]:
                 log.flush()
                 yield line
         except BaseException:
-            os.killpg(process.pid, signal.SIGKILL)
+            process.kill()
+            process.stdout.read()  # ends when the last of them is gone
             raise
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, command)

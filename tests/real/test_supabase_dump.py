@@ -108,13 +108,13 @@ def test_the_password_is_nowhere_to_be_seen_while_it_runs(
 
 def test_one_that_hangs_is_ended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     tool = tmp_path / "pg_dump"
-    tool.write_text("#!/bin/sh\nexec sleep 60\n")
+    tool.write_text("#!/bin/sh\nexec sleep 600\n")
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     began = time.monotonic()
     with pytest.raises(ApiError, match=r"did not end within 0\.5 s"):
         supabase_dump.dump("postgresql://me@127.0.0.1/postgres", 0.5)
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 60
 
 
 def test_a_server_that_is_newer_than_the_tool_says_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

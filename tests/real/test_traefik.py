@@ -45,7 +45,7 @@ def traefik(tmp_path_factory: pytest.TempPathFactory, backend: Backend) -> Itera
 
 def until(ready: Callable[[], bool]) -> None:
     """Traefik takes up files by itself, soon."""
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 60
     while not ready() and time.monotonic() < deadline:
         time.sleep(0.1)
 
@@ -206,11 +206,11 @@ def test_other_spellings_of_what_traefik_says_of_the_client_do_not_reach_a_servi
     assert not [name for name in backend.seen[-1] if "_" in name]
 
 
-def test_events_arrive_one_by_one_and_long_answers_compressed(traefik: Traefik) -> None:
-    start = time.monotonic()
+def test_events_arrive_one_by_one_and_long_answers_compressed(traefik: Traefik, backend: Backend) -> None:
     events = traefik.open(HOSTS["n8n"], "/events", **client(7), **{"Accept-Encoding": "gzip, br, zstd"})
-    assert events.read1(100).startswith(b"data: 0")
-    assert time.monotonic() - start < 1.5
+    assert events.read1(100) == b"data: 0\n\n"  # and the service has not written the next one yet
+    backend.more.set()
+    assert events.read1(100) == b"data: 1\n\n"
     assert events.headers["Content-Encoding"] is None
     events.close()
     long = traefik.open(HOSTS["n8n"], "/long", **client(7), **{"Accept-Encoding": "gzip"})

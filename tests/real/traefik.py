@@ -9,7 +9,6 @@ import socket
 import ssl
 import subprocess
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -143,6 +142,7 @@ class Backend:
     name: str
     port: int = 0
     seen: list[dict[str, str]] = field(default_factory=list)
+    more: threading.Event = field(default_factory=threading.Event)  # the second event is sent then
     _server: ThreadingHTTPServer | None = None
 
     def start(self) -> Backend:
@@ -172,10 +172,10 @@ class Backend:
                 self.send_header("Content-Type", "text/event-stream")
                 self.send_header("Connection", "close")
                 self.end_headers()
-                for number in range(2):
-                    self.wfile.write(f"data: {number}\n\n".encode())
-                    self.wfile.flush()
-                    time.sleep(2)
+                self.wfile.write(b"data: 0\n\n")
+                self.wfile.flush()
+                backend.more.wait(20)
+                self.wfile.write(b"data: 1\n\n")
 
             def log_message(self, *_args: Any) -> None:
                 pass

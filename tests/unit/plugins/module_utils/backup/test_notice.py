@@ -36,13 +36,14 @@ class Server:
         self.got: list[tuple[str, dict[str, str], Any]] = []
         self.answer: tuple[int, dict[str, str], Any] = (200, {}, {"messages": [{"id": "wamid.1"}]})
         self.pause = 0.0
+        self._closing = threading.Event()
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 raw = self.rfile.read(int(self.headers["Content-Length"]))
                 outer.got.append((self.path, dict(self.headers), json.loads(raw)))
-                time.sleep(outer.pause)
+                outer._closing.wait(outer.pause)
                 status, headers, body = outer.answer
                 self.send_response(status)
                 for name, value in headers.items():
@@ -68,6 +69,7 @@ class Server:
         return [f"{body['job']} {body['state']}" for _path, _headers, body in self.got]
 
     def close(self) -> None:
+        self._closing.set()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join(30)
@@ -221,10 +223,10 @@ def test_channels_fail_each_on_its_own(tmp_path: Path, server: Server) -> None:
 
 def test_one_that_hangs_keeps_nobody(told: Machine, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(notice, "WHOLE_S", 0.3)
-    server.pause = 2.0
+    server.pause = 30.0
     began = time.monotonic()
     (said,) = told.job(False, "full")
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < 15
     assert "no answer within 0.3 s" in said
 
 
@@ -233,7 +235,7 @@ def test_an_answer_is_waited_for_ten_seconds_and_no_longer(
 ) -> None:
     assert notice_ways.TIMEOUT_S == 10.0
     monkeypatch.setattr(notice_ways, "TIMEOUT_S", 0.2)
-    server.pause = 1.0
+    server.pause = 30.0
     (said,) = told.job(False, "full")
     assert "127.0.0.1 does not answer (no answer within 0.2 s)" in said
 
