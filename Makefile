@@ -1,5 +1,6 @@
 # make test    everything: lint excepted, all tests, then the load script at a small size
 # make check   before each commit: lint and the fast tests
+# make setup-dev   once in a clone: the environment for tests and linters, and the hook that judges commit messages
 # Other targets: lint fmt docs lock molecule load real clean. Everything installs into .smos/, and apt only for what is missing.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -18,7 +19,7 @@ PYTEST_ARGS ?=
 # Fast ones first, and last those that spread best over the processes. One run, so that its closing line counts them all.
 TIERS := tests/unit tests/contract tests/real tests/e2e tests/chaos
 
-.PHONY: test check lint fmt docs lock molecule load real dev system clean
+.PHONY: test check lint fmt docs lock molecule load real dev setup-dev system clean
 
 test: dev system
 	$(PYTHON) -m pytest -n $(PYTEST_WORKERS) --no-loadscope-reorder $(wildcard $(TIERS)) $(PYTEST_ARGS)
@@ -29,7 +30,7 @@ check: lint
 
 lint: dev
 	$(PYTHON) tests/tools/hygiene.py
-	shellcheck smos .ci/run tests/tools/*.sh
+	shellcheck smos .ci/run .githooks/* tests/tools/*.sh
 	ruff check .
 	ruff format --check .
 	mypy src tests collections/ansible_collections/smartercl/smarteros/plugins
@@ -38,11 +39,15 @@ lint: dev
 	antsibull-changelog lint
 	antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs self .
 	$(PYTHON) tests/tools/reference.py --check
+	$(PYTHON) tests/tools/decisions.py --check
 	$(PYTHON) tests/tools/sanity.py
 
-# docs/reference.md, from the documentation in the code.
+# docs/reference.md from the documentation in the code, docs/decisions.md from specs/decision-tree.yml, and CHANGELOG.md from
+# changelogs/. A release is not made by that: its fragments stay (CONTRIBUTING.md says how one is made).
 docs: dev
 	$(PYTHON) tests/tools/reference.py
+	$(PYTHON) tests/tools/decisions.py
+	tests/tools/changelog.sh
 
 fmt: dev
 	ruff check --fix .
@@ -54,9 +59,10 @@ molecule: dev system
 	rm -f .smos/molecule/specs/tenants/registry/*.yml
 	tests/tools/engine.sh run tests/tools/scenarios.sh
 
-# Small enough for every run; for figures worth quoting run tests/load/tenants.py by itself.
-load: dev
+# Small enough for every run; for figures worth quoting run the scripts in tests/load by themselves.
+load: dev system
 	[ ! -e tests/load/tenants.py ] || $(PYTHON) tests/load/tenants.py --smoke
+	$(PYTHON) tests/load/backup.py --smoke
 
 # The tests against real servers alone, both tiers.
 real: dev system
@@ -66,6 +72,11 @@ real: dev system
 dev:
 	@./smos --version >/dev/null
 	@"$(STATE)/venv/bin/python" -I src/smos/bootstrap.py "$(CURDIR)" "$(STATE)" "" dev requirements-dev.lock
+
+# Once in a clone.
+setup-dev: dev
+	git config core.hooksPath .githooks
+	@echo "commit messages are judged by .githooks/commit-msg from now on"
 
 system:
 	@tests/tools/system_packages.sh

@@ -7,14 +7,15 @@ import base64
 import typing as t
 from functools import partial
 
+from ansible.errors import AnsibleError
 from ansible.module_utils.basic import missing_required_lib
 
-from ansible_collections.smartercl.smarteros.plugins.module_utils import transport
+from ansible_collections.smartercl.smarteros.plugins.module_utils import errors, transport
 from ansible_collections.smartercl.smarteros.plugins.module_utils.clients import shopify
-from ansible_collections.smartercl.smarteros.plugins.module_utils.errors import row
+from ansible_collections.smartercl.smarteros.plugins.module_utils.errors import ApiError
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils import backup_exports as exports
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils import inventory_cache
-from ansible_collections.smartercl.smarteros.plugins.plugin_utils.action import UNUSABLE, RegistryAction, Setting, Stop
+from ansible_collections.smartercl.smarteros.plugins.plugin_utils.action import RegistryAction, Setting
 
 ACCOUNTS = (exports.CLOUDFLARE, exports.N8N, exports.SHOPIFY, exports.SUPABASE, exports.VERCEL)
 Row = dict[str, t.Any]
@@ -31,9 +32,6 @@ class ActionModule(RegistryAction):
 
     def work(self, args: dict[str, t.Any], setting: Setting, task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         """See the documentation of the module of the same name."""
-        if transport.REQUESTS_IMPORT_ERROR is not None:
-            why = missing_required_lib("requests")
-            raise Stop(UNUSABLE, [row("this machine", why, "", "Repair that, then run the same command again")])
         wanted = args["accounts"] or [*ACCOUNTS, exports.REGISTRY]
         found = exports.taken(self._collectors(wanted, args, setting, task_vars), args["limit"])
         for error in found.errors:
@@ -49,9 +47,8 @@ class ActionModule(RegistryAction):
         """How each wanted account that is configured is read."""
         patience = args["timeout"]
         policy = transport.Policy(connect=min(5.0, patience), read=patience, attempts=3, patience=args["limit"])
-        there = {name: self.connection_of(name, setting, task_vars) for name in ACCOUNTS if name in wanted}
+        there, made = self._connections([name for name in ACCOUNTS if name in wanted], setting, task_vars)
         ready = {name: there[name] for name in exports.configured(there)}
-        made: dict[str, exports.Collector] = {}
         for name, collect in _SIMPLE.items():
             if name in ready:
                 made[name] = partial(collect, ready[name], policy)
@@ -63,6 +60,30 @@ class ActionModule(RegistryAction):
         if exports.REGISTRY in wanted:
             made[exports.REGISTRY] = partial(exports.of_registry, setting.root, setting.specs.tenants_folder)
         return made
+
+    def _connections(
+        self, names: t.Sequence[str], setting: Setting, task_vars: dict[str, t.Any]
+    ) -> tuple[dict[str, exports.Connection], dict[str, exports.Collector]]:
+        """Of each account; and those that cannot be asked, as what fails: the machine's own data are backed up all the same."""
+        found: dict[str, exports.Connection] = {}
+        broken: dict[str, exports.Collector] = {}
+        for name in names:
+            try:
+                found[name] = self.connection_of(name, setting, task_vars)
+            except AnsibleError as exc:  # its text may hold a value
+                broken[name] = _failing(f"its variables cannot be read ({type(exc).__name__})")
+        if transport.REQUESTS_IMPORT_ERROR is not None:
+            lacking = missing_required_lib("requests")
+            broken |= {name: _failing(lacking) for name in exports.configured(found)}
+            found = {}
+        return found, broken
+
+
+def _failing(why: str) -> exports.Collector:
+    def fail() -> exports.Export:
+        raise ApiError(why, errors.INVALID)
+
+    return fail
 
 
 _SIMPLE: t.Mapping[str, t.Callable[[t.Any, transport.Policy], exports.Export]] = {

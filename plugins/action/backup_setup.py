@@ -8,7 +8,7 @@ import json
 import typing as t
 import zlib
 
-from ansible_collections.smartercl.smarteros.plugins.module_utils.errors import ApiError, row
+from ansible_collections.smartercl.smarteros.plugins.module_utils.errors import row
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils import (
     backup_config,
     backup_program,
@@ -75,7 +75,8 @@ class ActionModule(RegistryAction):
             services=[each["id"] for each in setting.specs.machine_services] if carried is None else carried,
             stacks=_stacks(task_vars),
         )
-        told = self._channels(task_vars) if spec["notify_on_failure"] else notice_channels.Channels()
+        tells, template = spec["notify_on_failure"], self._templar.template
+        told = notice_channels.of_task(task_vars, template) if tells else notice_channels.Channels()
         made = backup_config.document(about, setting.specs.machine_services, spec, secrets, told.notices)
         return {
             "config": backup_config.text(made),
@@ -83,19 +84,6 @@ class ActionModule(RegistryAction):
             "program": base64.b64encode(zlib.compress(backup_program.pack())).decode(),
             "units": backup_units.units(spec),
         }
-
-    def _channels(self, task_vars: dict[str, t.Any]) -> notice_channels.Channels:
-        """Who is told of failures and how, as the inventory says it. Raises Stop."""
-        values = {
-            name: plain(self._templar.template(task_vars[name]))
-            for name in notice_channels.VARIABLES
-            if name in task_vars
-        }
-        try:
-            return notice_channels.channels(values)
-        except ApiError as exc:
-            following = "Correct that variable, then run the same command again"
-            raise Stop(INVALID, [row("notices", exc.message, "", following)]) from exc
 
 
 def _stacks(task_vars: dict[str, t.Any]) -> dict[str, list[str]]:

@@ -173,7 +173,10 @@ class ActionModule(RegistryAction):
             return []
         found = safety.hazards(task_vars.get("smos_backup_age_h"), args["acknowledged"])
         named = args["named"].removeprefix("v") == safety.release
-        found += rollback_plan.forbidden(args["look"]["releases"], safety.release, named, args["acknowledged"])
+        look = args["look"]
+        found += rollback_plan.forbidden(
+            look["releases"], safety.release, named, args["acknowledged"], look.get("restoring", "")
+        )
         return [(REFUSED, error) for error in found]
 
 

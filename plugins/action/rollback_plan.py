@@ -30,8 +30,9 @@ class ActionModule(RegistryAction):
         opened, roles = facts["smos_rollback"], {name: each["role"] for name, each in facts["smos_catalogue"].items()}
         order = [each["service"] for each in facts["smos_visit"]]
         data = _data(args, setting, facts, order)
-        made = rollback_plan.plan(opened["release"], opened["previous"], order, data, args["with_data"], now)
-        told = rollback_plan.told(made, now)
+        half = args["look"].get("restoring", "")
+        made = rollback_plan.plan(opened["release"], opened["previous"], order, data, args["with_data"], now, half)
+        told = {**rollback_plan.told(made, now), "backup": opened["backup"] or None}
         if made.refused:
             raise Stop(REFUSED, made.refused, plan=told)
         restored = [name for group in made.restore for name in group["services"]]

@@ -1,5 +1,5 @@
 # Copyright (c) SmarterCL. All rights reserved. See LICENSE.
-"""From tenants to the DNS records that lead to them."""
+"""From specs to what Cloudflare calls them: the records that lead to tenants, the settings of the zone."""
 
 from __future__ import annotations
 
@@ -8,6 +8,12 @@ import typing as t
 from ansible_collections.smartercl.smarteros.plugins.module_utils.lifecycle import ABSENT, OUT, SUSPENDED, state_of
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils.as_text import for_tenants
 
+_SWITCHES = {
+    "always_use_https": "always_use_https",
+    "http3": "http3",
+    "zero_rtt": "0rtt",
+    "websockets": "websockets",
+}
 _SERVED = frozenset({"ready", "suspended"})  # states in which Vercel answers for a tenant, also with its redirect
 
 
@@ -45,6 +51,20 @@ def dns_records(
     return items
 
 
+def zone_settings(spec: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """The settings of ``infra/dns.yml`` under Cloudflare's names, for the module ``cloudflare_zone``.
+
+    Brotli is not among them: Cloudflare has it always on, and its setting is gone.
+    """
+    settings: dict[str, t.Any] = {"ssl": spec["ssl"]}
+    for ours, theirs in _SWITCHES.items():
+        settings[theirs] = "on" if spec[ours] else "off"
+    settings["min_tls_version"] = str(spec["min_tls_version"])
+    settings["browser_cache_ttl"] = int(spec["browser_cache_ttl_s"])
+    settings["edge_cache_ttl"] = int(spec["edge_cache_ttl_s"])
+    return settings
+
+
 def _state(tenant: t.Mapping[str, t.Any], override: str) -> str:
     wanted = state_of(tenant, "cloudflare", override, deleted=ABSENT)
     off = not tenant["services"]["cloudflare"]["enabled"]
@@ -62,4 +82,4 @@ class FilterModule:
 
     def filters(self) -> dict[str, t.Callable[..., t.Any]]:
         """By the name that templates use."""
-        return {"cloudflare_dns_records": for_tenants(dns_records)}
+        return {"cloudflare_dns_records": for_tenants(dns_records), "cloudflare_zone_settings": zone_settings}

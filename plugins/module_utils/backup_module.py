@@ -12,10 +12,9 @@ from ansible_collections.smartercl.smarteros.plugins.module_utils.backup import 
     config,
     job,
     journal,
-    restore_plan,
-    take,
 )
 from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.config import Config
+from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.refused import AGAIN, Refused
 from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.restic import ResticError
 from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.restore import RestoreError
 from ansible_collections.smartercl.smarteros.plugins.module_utils.engine import EngineError
@@ -24,8 +23,7 @@ from ansible_collections.smartercl.smarteros.plugins.module_utils.errors import 
 FAILED, INVALID, UNUSABLE, REFUSED = 1, 2, 3, 4
 NOT_SET_UP = "Set it up first: smos deploy backend"
 FAILURES = (
-    take.Refused,
-    restore_plan.Refused,
+    Refused,
     RestoreError,
     job.Busy,
     config.ConfigError,
@@ -74,9 +72,7 @@ def change(what: str, before: t.Any, after: t.Any, service: str) -> Json:
 
 def _meaning(exc: Exception) -> tuple[int, str]:
     """The exit code of a failure, and what to do about it."""
-    if isinstance(exc, take.Refused):
-        return exc.code, exc.following
-    if isinstance(exc, (restore_plan.Refused, RestoreError)):
+    if isinstance(exc, (Refused, RestoreError)):
         return exc.exit_code, exc.following
     if isinstance(exc, job.Busy):
         return REFUSED, "Wait until that run has ended, or see it with `smos history`; then run the same command again"
@@ -86,7 +82,7 @@ def _meaning(exc: Exception) -> tuple[int, str]:
         return INVALID, "List what there is by: smos backups"
     if isinstance(exc, ResticError):
         return UNUSABLE, exc.following
-    return UNUSABLE, take.AGAIN
+    return UNUSABLE, AGAIN
 
 
 def _where(exc: Exception) -> str:

@@ -140,10 +140,12 @@ class Deployer:
     ) -> DeployError:
         """The error to tell, once the stack before runs again; the failure itself where there is none to go back to.
 
-        Where all of it rested, its data are being replaced: it must not start on them.
+        Where all of it rested, or a part that bears a mark, its data are being replaced: it must not start on them.
         """
         former = self._former(wish.service)
         if former is None or former.config == wish.label or not before or all(one.rests for one in before):
+            return failed
+        if any(stack_state.REST_LABEL in one.labels for one in before):
             return failed
         try:
             self._rest_of_swarm(wish.service, timeout_s)

@@ -15,6 +15,7 @@ import typing as t
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ansible_collections.smartercl.smarteros.plugins.module_utils import stack_state
 from ansible_collections.smartercl.smarteros.plugins.module_utils.engine import Engine, EngineError
 
 STACKS = Path("/opt/smarteros/stacks")
@@ -94,9 +95,18 @@ class Runner:
         self._engine.post("/services/create", spec)
         return self._ended(job, until)
 
-    def pause(self, stack: str, names: t.Iterable[str]) -> list[str]:
-        """Let these containers of the stack rest, and wait until they do; gives those that ran."""
-        paused = [name for name in names if self._scale(f"{stack}_{name}", lambda now: 0 if now else None)]
+    def pause(self, stack: str, names: t.Iterable[str], *, for_data: bool = False) -> list[str]:
+        """Let these containers of the stack rest, and wait until they do; gives those for which that was to be done.
+
+        ``for_data``: their data are about to be replaced. They bear a mark then, until they are deployed anew.
+        """
+
+        def rest(spec: Json) -> Json | None:
+            labels = {**(spec.get("Labels") or {}), **({stack_state.REST_LABEL: "data"} if for_data else {})}
+            same = labels == (spec.get("Labels") or {})
+            return None if same and not _replicas(spec) else {**spec, "Labels": labels, "Mode": _replicated(0)}
+
+        paused = [name for name in names if self._change(f"{stack}_{name}", rest)]
         until = self._clock() + QUIET_S
         for name in paused:
             while any(task["Status"]["State"] not in OVER for task in self._engine.tasks(f"{stack}_{name}")):
@@ -105,26 +115,30 @@ class Runner:
                 time.sleep(self._poll_s)
         return paused
 
-    def resume(self, stack: str, compose: Json, names: t.Iterable[str]) -> list[str]:
-        """Let those that rest run again, as many as the stack file says; gives those that rested."""
+    def resume(self, stack: str, compose: Json, names: t.Iterable[str], *, for_data: bool = False) -> list[str]:
+        """Let those that rest run again, as many as the stack file says; gives those that rested.
 
-        def wanted(name: str) -> int:
-            return int(compose["services"].get(name, {}).get("deploy", {}).get("replicas", 1))
+        What rests for its data rests on: it may be newer than they are by now. ``for_data`` is about those, and no others.
+        """
 
-        def from_rest(name: str) -> t.Callable[[int], int | None]:
-            return lambda now: None if now else wanted(name)
+        def wake(name: str) -> t.Callable[[Json], Json | None]:
+            wanted = int(compose["services"].get(name, {}).get("deploy", {}).get("replicas", 1))
 
-        return [name for name in names if self._scale(f"{stack}_{name}", from_rest(name))]
+            def change(spec: Json) -> Json | None:
+                labels = dict(spec.get("Labels") or {})
+                if _replicas(spec) or (labels.pop(stack_state.REST_LABEL, None) is not None) != for_data:
+                    return None
+                return {**spec, "Labels": labels, "Mode": _replicated(wanted)}
 
-    def _scale(self, service: str, to: t.Callable[[int], int | None]) -> bool:
+            return change
+
+        return [name for name in names if self._change(f"{stack}_{name}", wake(name))]
+
+    def _change(self, service: str, to: t.Callable[[Json], Json | None]) -> bool:
         found = self._found(service)
-        if found is None:
+        body = to(found["Spec"]) if found is not None else None
+        if found is None or body is None:
             return False
-        spec = found["Spec"]
-        replicas = to(int(((spec.get("Mode") or {}).get("Replicated") or {}).get("Replicas", 0)))
-        if replicas is None:
-            return False
-        body = {**spec, "Mode": {"Replicated": {"Replicas": replicas}}}
         self._engine.post(f"/services/{found['ID']}/update?version={found['Version']['Index']}", body)
         return True
 
@@ -292,6 +306,14 @@ def _memory(job: Job, deploy: Json) -> int:
     if not size:
         raise JobError(f"{job.container} has no memory limit in its stack file")
     return int(size[1]) * (1024 if size[2].upper() == "G" else 1)
+
+
+def _replicas(spec: Json) -> int:
+    return int(((spec.get("Mode") or {}).get("Replicated") or {}).get("Replicas", 0))
+
+
+def _replicated(count: int) -> Json:
+    return {"Replicated": {"Replicas": count}}
 
 
 def _seconds(text: str) -> int:

@@ -14,6 +14,7 @@ SERVICE_LABEL = f"cl.{OWNER}.service"
 CONFIG_LABEL = f"cl.{OWNER}.config"
 NAMESPACE_LABEL = "com.docker.stack.namespace"
 ROUTE_LABEL = "traefik.enable"
+REST_LABEL = f"cl.{OWNER}.rests"  # on what rests because its data are being replaced, until it is deployed anew
 PENDING = "pending"  # the config label of a stack whose bootstrap is not done: equal to no wish
 OVER = ("complete", "shutdown", "failed", "rejected", "remove", "orphaned")
 ROLLED_BACK = ("rollback_started", "rollback_paused", "rollback_completed", "paused")

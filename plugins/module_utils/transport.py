@@ -186,7 +186,12 @@ class Http:
             self._sleep(pause)
 
     def create(
-        self, path: str, json: t.Any, find: t.Callable[[], t.Any], headers: t.Mapping[str, str] | None = None
+        self,
+        path: str,
+        json: t.Any,
+        find: t.Callable[[], t.Any],
+        headers: t.Mapping[str, str] | None = None,
+        params: t.Mapping[str, t.Any] | None = None,
     ) -> t.Any:
         """POST something that must exist exactly once, and give the body of the answer.
 
@@ -196,7 +201,7 @@ class Http:
         ends = self._clock() + self._policy.whole
         for attempt in range(self._policy.attempts):
             try:
-                return self.request("POST", path, json=json, headers=headers).body
+                return self.request("POST", path, params, json, headers).body
             except ApiError as exc:
                 if exc.kind != errors.UNANSWERED or attempt + 1 == self._policy.attempts:
                     raise

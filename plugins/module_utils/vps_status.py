@@ -46,7 +46,7 @@ def status(engine: Engine, questions: t.Mapping[str, probe.Question], timeout_s:
         "release": last[0]["release"] if last else "",
         "deployed_at": last[0]["at"] if last else "",
         "lock": TargetLock().holder(),
-        "backups": backups(time.time()),
+        "backups": backups(time.time(), here=stacks),
     }
 
 
@@ -55,15 +55,21 @@ def backups(
     configuration: Path = config.PATH,
     last: Path = job.LAST,
     verified: Path = catalogue.VERIFIED,
+    here: t.Collection[str] = (),
 ) -> Json:
     """The newest backup that is good, and what fails; from the files that the jobs leave, so that no repository is asked.
 
-    Empty where the machine was not set up for backups. ``location``: the places in which it was seen whole.
+    Each service has a newest one, and the oldest of those counts: the backup of a single service makes the others no younger.
+    Empty where the machine was not set up for backups. ``location``: the places in which it was seen whole; ``here``: what
+    runs on this machine.
     """
     if not configuration.is_file():
         return {}
     entries = job.read_last(last)
-    good = str((entries.get(job.BACKUP, {}).get("good") or {}).get("id", ""))
+    held = entries.get(job.BACKUP, {}).get("held") or {}
+    wanted, errors = _wanted(configuration, here)
+    good = min((str(held[name]) for name in wanted or held if name in held), default="")
+    lacking = [name for name in wanted if name not in held] if held else []
     drilled = _age_s((entries.get(job.DRILL, {}).get("good") or {}).get("at", ""), _MOMENT, now)
     places = catalogue.seen_sound(verified)
     age = _age_s(good, _ID, now)
@@ -73,8 +79,24 @@ def backups(
         "verified": bool(good),
         "location": [LOCAL, *(name for name in places if name != LOCAL and good in places[name])] if good else [],
         "drill_age_d": None if drilled is None else round(drilled / DAY_S, 1),
-        "errors": [_failed(name, each) for name, each in sorted(entries.items()) if not each.get("ok")],
+        "errors": [
+            *errors,
+            *(_failed(name, each) for name, each in sorted(entries.items()) if not each.get("ok")),
+            *(_lacking(name) for name in lacking),
+        ],
     }
+
+
+def _wanted(configuration: Path, here: t.Collection[str]) -> tuple[list[str], list[Json]]:
+    """The services that run here and are backed up; with why that is not known."""
+    try:
+        return [name for name in config.read(configuration).services if name in here], []
+    except config.ConfigError as exc:
+        return [], [row("backups", str(exc), "", "smos deploy backend writes it anew")]
+
+
+def _lacking(name: str) -> dict[str, str]:
+    return row(f"backups: {name}", "it runs here, and no good backup holds it yet", "", f"smos backup {name}")
 
 
 def _failed(name: str, entry: Json) -> dict[str, str]:

@@ -54,7 +54,13 @@ EXAMPLES = r"""
 
 - name: Show what is not whole
   ansible.builtin.debug:
-    var: smos_accounts.errors
+    var: ansible_facts['smos_accounts'].errors
+
+- name: Keep them in a backup
+  smartercl.smarteros.backup_take:
+    files: "{{ smos_exports.files }}"
+    files_errors: "{{ ansible_facts['smos_accounts'].errors }}"
+    files_notes: "{{ ansible_facts['smos_accounts'].notes }}"
 """
 
 RETURN = r"""

@@ -11,6 +11,7 @@ version_added: 0.1.0
 description:
   - Databases, volumes and folders of a backup are brought back beside what is there, looked at, and only then switched to.
     What is there is backed up before. Where anything fails, what ran before runs again.
+  - Where the SSH connection ends before the run does, everything is put back as well.
   - A run that was cut off goes on with the same arguments, or puts everything back and starts over; until then another one is
     refused.
   - With O(drill) the backup is restored into containers and folders of its own, looked at, and taken away. What runs is not
@@ -26,32 +27,17 @@ options:
     type: list
     elements: str
     default: []
-  source:
-    description: Where it is read from, V(local) or the name of a remote. The first place that has it when empty.
-    type: str
-    default: ""
   drill:
     description: Whether it is only tried out.
     type: bool
     default: false
-  safety:
-    description: Whether what is there is backed up before. Not to be turned off where there is anything to lose.
-    type: bool
-    default: true
-  run:
-    description: Id of the run that it belongs to. One of its own when empty, unless the play has one.
-    type: str
-    default: ""
 attributes:
   check_mode:
     support: full
     description: Tells what would be brought back, and refuses what a run would refuse. Writes nothing.
-  diff_mode:
-    support: none
-    description: Data are not shown.
-  idempotent:
-    support: none
-    description: Every run restores.
+extends_documentation_fragment:
+  - smartercl.smarteros.restore
+  - smartercl.smarteros.restore.source
 author:
   - SmarterCL (@SmarterCL)
 seealso:
@@ -97,7 +83,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.smartercl.smarteros.plugins.module_utils import backup_module
+from ansible_collections.smartercl.smarteros.plugins.module_utils import backup_module, lifeline
 from ansible_collections.smartercl.smarteros.plugins.module_utils.backup import job, restore, restore_plan
 from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.config import Config
 from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.journal import Journal
@@ -119,6 +105,7 @@ Json = dict[str, t.Any]
 
 def restored(known: Config, engine: Engine, params: t.Mapping[str, t.Any], notices: list[str]) -> Json:
     """Bring it back under the lock. Raises what `backup_module.FAILURES` names."""
+    lifeline.heed()
     run = backup_module.run_id(params["run"], RESTORE)
     with job.alone(run, RESTORE, say=notices.append):
         done = restore.restore(
@@ -137,6 +124,8 @@ def drilled(known: Config, engine: Engine, params: t.Mapping[str, t.Any], notice
     """Try it out under the lock; the outcome is written down like that of the weekly one."""
     from ansible_collections.smartercl.smarteros.plugins.module_utils.backup import drill
 
+    lifeline.heed()
+
     def work() -> tuple[job.Outcome, Json]:
         report: Json = drill.drill(known, engine, params["backup"]).report
         bad = [str(each["what"]) for each in report["checks"] if not each["ok"]]
@@ -149,7 +138,7 @@ def drilled(known: Config, engine: Engine, params: t.Mapping[str, t.Any], notice
 
 
 def foretold(known: Config, engine: Engine, params: t.Mapping[str, t.Any]) -> list[Json]:
-    """What would be brought back. Raises restore_plan.Refused where a run would refuse."""
+    """What would be brought back. Raises Refused where a run would refuse."""
     from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.restore_world import Machine
 
     asked = Asked(params["backup"], tuple(params["services"]))

@@ -13,10 +13,45 @@ description:
     repository on the machine, checked there, and copied to every remote. The same that the machine does by itself every night.
   - A service that fails does not stop the others; the backup says of itself that it is partial, and the task fails.
   - A remote that does not answer fails nothing. It is told as a warning, and the next backup catches up.
+  - With all services, the backup also holds the machine's own stack files, settings and releases (C(machine)) and what
+    O(files) gives (C(accounts)), each as one archive that no restore puts anywhere.
   - It waits for nobody. Another run that holds the machine's lock is named, and nothing is touched.
 options:
   services:
-    description: Ids of services. All that run on the machine when empty.
+    description: Ids of services, V(accounts) or V(machine). All that there is on the machine when empty.
+    type: list
+    elements: str
+    default: []
+  files:
+    description:
+      - What accounts elsewhere hold, as M(smartercl.smarteros.backup_exports) read it, each file by its name as base64. Kept as
+        C(accounts), with all services or where that is named.
+    type: dict
+    default: {}
+  files_errors:
+    description: Why those files are not all. C(accounts) fails then, and only it.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      what:
+        description: What failed.
+        type: str
+        required: true
+      where:
+        description: Where it failed.
+        type: str
+        default: ""
+      why:
+        description: Why it failed.
+        type: str
+        required: true
+      next:
+        description: What to do about it.
+        type: str
+        default: ""
+  files_notes:
+    description: What is worth knowing of those files.
     type: list
     elements: str
     default: []
@@ -54,6 +89,11 @@ EXAMPLES = r"""
 - name: Back everything up
   smartercl.smarteros.backup_take:
 
+- name: Back everything up, with what accounts elsewhere hold
+  smartercl.smarteros.backup_take:
+    files: "{{ smos_exports.files }}"
+    files_errors: "{{ ansible_facts['smos_accounts']['errors'] }}"
+
 - name: Back up what a deploy is about to touch
   smartercl.smarteros.backup_take:
     services: [n8n]
@@ -83,20 +123,31 @@ exit_code:
   type: int
 """
 
-import shutil
+import base64
+import binascii
 import typing as t
-from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.smartercl.smarteros.plugins.module_utils import backup_module
-from ansible_collections.smartercl.smarteros.plugins.module_utils.backup import guard, job, machine, take, volumes
+from ansible_collections.smartercl.smarteros.plugins.module_utils import backup_module, lifeline
+from ansible_collections.smartercl.smarteros.plugins.module_utils.backup import job, machine, take, take_files
 from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.config import Config, ServiceData
-from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.postgresql import PostgresError, Server
-from ansible_collections.smartercl.smarteros.plugins.module_utils.engine import Engine, EngineError
+from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.postgresql import Server
+from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.refused import INVALID, Refused
+from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.take_files import Files
+from ansible_collections.smartercl.smarteros.plugins.module_utils.engine import Engine
 
+ROW: dict[str, dict[str, t.Any]] = {
+    "what": {"type": "str", "required": True},
+    "where": {"type": "str", "default": ""},
+    "why": {"type": "str", "required": True},
+    "next": {"type": "str", "default": ""},
+}
 OPTIONS: dict[str, dict[str, t.Any]] = {
     "services": {"type": "list", "elements": "str", "default": []},
+    "files": {"type": "dict", "default": {}, "no_log": True},
+    "files_errors": {"type": "list", "elements": "dict", "default": [], "options": ROW},
+    "files_notes": {"type": "list", "elements": "str", "default": []},
     "accept_shrunk": {"type": "bool", "default": False},
     "reason": {"type": "str", "choices": ["asked", "deploy", "restore", "rollback"], "default": "asked"},
     "run": {"type": "str", "default": ""},
@@ -104,9 +155,20 @@ OPTIONS: dict[str, dict[str, t.Any]] = {
 LOCAL = "local"
 
 
+def accounts(params: t.Mapping[str, t.Any]) -> Files:
+    """What was read of accounts elsewhere. Raises Refused."""
+    try:
+        files = {str(name): base64.b64decode(text, validate=True) for name, text in params["files"].items()}
+    except (binascii.Error, TypeError, ValueError) as exc:
+        raise Refused("a file of the option files is no base64", INVALID, "Give what backup_exports gives") from exc
+    return take_files.accounts(files, params["files_errors"], params["files_notes"])
+
+
 def taken(known: Config, engine: Engine, params: t.Mapping[str, t.Any], notes: list[str]) -> take.Taken:
     """Take it under the lock. Raises what `backup_module.FAILURES` names."""
+    given = accounts(params)
     run = backup_module.run_id(params["run"], params["reason"])
+    lifeline.heed()
 
     def work() -> tuple[job.Outcome, take.Taken]:
         done = take.take(
@@ -116,6 +178,7 @@ def taken(known: Config, engine: Engine, params: t.Mapping[str, t.Any], notes: l
             reason=params["reason"],
             run=run,
             accept_shrunk=params["accept_shrunk"],
+            accounts=given,
         )
         return done.outcome, done
 
@@ -130,38 +193,22 @@ def told(done: take.Taken) -> dict[str, t.Any]:
     return {**done.to_json(), "locations": [LOCAL, *copied]}
 
 
-def foretold(known: Config, engine: Engine, wanted: t.Sequence[str]) -> list[dict[str, t.Any]]:
-    """What would be backed up, and how large it is about. Raises take.Refused where a run would be refused."""
-    chosen = take.choose(known, machine.look(engine), wanted, [])
-    sizes = {each.name: _size(engine, each) for each in chosen}
-    good = job.read_last().get(job.BACKUP, {}).get("good") or {}
-    there = next(each for each in (Path(known.path), *Path(known.path).parents) if each.is_dir())
-    free = shutil.disk_usage(there).free
-    why = guard.enough_space(free, int(good.get("added", 0)) if good else None, sum(sizes.values()))
-    if why:
-        raise take.Refused(why, take.UNSAFE, f"Free space on the disk of {known.path}, then run the same command again")
+def foretold(known: Config, engine: Engine, params: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
+    """What would be backed up, and how large it is about. Raises Refused where a run would be refused."""
+    chosen = take.choose(known, machine.look(engine), params["services"], [])
+    beside = take.choose_files(params["services"], accounts(params))
+    sizes = {each.name: take.size(engine, lambda name: Server(engine, name), each) for each in chosen}
+    sizes |= {each.name: each.size for each in beside}
+    take.need_room(known, lambda: sum(sizes.values()))
+    parts = {each.name: _parts(each) for each in chosen} | {each.name: sorted(each.files) for each in beside}
     return [
-        backup_module.change(
-            f"backup of {each.name}", None, {"bytes": sizes[each.name], "parts": _parts(each)}, each.name
-        )
-        for each in chosen
+        backup_module.change(f"backup of {name}", None, {"bytes": sizes[name], "parts": parts[name]}, name)
+        for name in parts
     ]
 
 
 def _parts(data: ServiceData) -> list[str]:
     return [*data.databases, *data.volumes, *data.folders, *([data.redis] if data.redis else [])]
-
-
-def _size(engine: Engine, data: ServiceData) -> int:
-    """About how many bytes a service has. What cannot be asked is not counted: the run tells it."""
-    total = 0
-    try:
-        sizes = Server(engine, data.server).databases() if data.databases else {}
-        total += sum(sizes.get(each, 0) for each in data.databases)
-        total += sum(volumes.size(volumes.mountpoint(engine, each))[0] for each in data.volumes)
-    except (PostgresError, EngineError, volumes.VolumeError):
-        pass
-    return total + sum(volumes.size(Path(each))[0] for each in data.folders)
 
 
 def main() -> None:
@@ -172,7 +219,7 @@ def main() -> None:
         known = backup_module.configured()
         engine = Engine()
         if module.check_mode:
-            changes = foretold(known, engine, module.params["services"])
+            changes = foretold(known, engine, module.params)
             module.exit_json(changed=bool(changes), changes=changes)
         done = taken(known, engine, module.params, notes)
     except backup_module.FAILURES as exc:

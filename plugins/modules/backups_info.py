@@ -35,7 +35,9 @@ EXAMPLES = r"""
 RETURN = r"""
 backups:
   description: The backups, newest first, each with C(id), C(release), C(services), C(bytes), C(verified), C(location), C(state)
-    (complete or partial) and C(reason). One that is whole nowhere has no location.
+    (complete or partial), C(failed) (what could not be backed up), C(reason) and C(doubt) (why it cannot simply be the latest, since a
+    machine that took the place of another one has none of its data yet; empty where it can). One that is whole nowhere has no
+    location.
   returned: success
   type: list
   elements: dict
@@ -55,13 +57,13 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.smartercl.smarteros.plugins.module_utils import backup_module
-from ansible_collections.smartercl.smarteros.plugins.module_utils.backup import catalogue, restic
+from ansible_collections.smartercl.smarteros.plugins.module_utils.backup import catalogue, restic, restore_plan
 from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.catalogue import Found
 
 OPTIONS: dict[str, dict[str, t.Any]] = {"needed": {"type": "bool", "default": True}}
 
 
-def shown(found: Found) -> dict[str, t.Any]:
+def shown(found: Found, doubt: str = "") -> dict[str, t.Any]:
     """A backup as commands list it."""
     return {
         "id": found.id,
@@ -71,7 +73,9 @@ def shown(found: Found) -> dict[str, t.Any]:
         "verified": found.verified,
         "location": list(found.locations),
         "state": found.manifest.state,
+        "failed": sorted(name for name, each in found.manifest.services.items() if each.error),
         "reason": found.manifest.reason,
+        "doubt": doubt,
     }
 
 
@@ -79,10 +83,12 @@ def main() -> None:
     """Run by Ansible."""
     module = AnsibleModule(argument_spec=OPTIONS, supports_check_mode=True)
     errors: list[dict[str, t.Any]] = []
-    found: list[Found] = []
+    backups: list[dict[str, t.Any]] = []
     try:
         known = backup_module.configured()
         found = catalogue.every(restic.local(known), restic.remotes(known), errors)
+        manifests = [each.manifest for each in found if each.locations]
+        backups = [shown(each, restore_plan.doubt(each.manifest, manifests, known.floor_percent)) for each in found]
     except backup_module.FAILURES as exc:
         failure = backup_module.failure("backups", exc)
         if module.params["needed"]:
@@ -90,7 +96,7 @@ def main() -> None:
         errors += failure["errors"]
     for each in errors:
         module.warn(f"{each['what']}: {each['why']}")
-    module.exit_json(changed=False, backups=[shown(each) for each in found], errors=errors)
+    module.exit_json(changed=False, backups=backups, errors=errors)
 
 
 if __name__ == "__main__":

@@ -168,7 +168,7 @@ def _changes(params: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
 def _fail(module: AnsibleModule, exc: JobError) -> None:
     service = module.params["service"]
     why = exc.why + (f". It wrote: {' | '.join(exc.lines[-5:])}" if exc.lines else "")
-    following = "Repair the cause, then run the same command again; what ran before still does"
+    following = "Repair the cause, then run the same command again; what ran before runs on, unless its data went back"
     error = row(f"{service}: job {module.params['name']}", why, "deploy", following)
     module.fail_json(msg=f"{service}: {why}. {following}", errors=[error], exit_code=1, lines=exc.lines, changes=[])
 

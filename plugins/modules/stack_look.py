@@ -33,7 +33,7 @@ look:
   description: >-
     What was seen, with host, engine, stacks (by service id, each with config, routed, images, state and containers), strangers
     (who has the web's ports), lock (its holder), releases (the ledger), adopted (whether a Dokploy of its own installer runs),
-    and with O(files) files and configs.
+    restoring (the restore that is half done, in words, or nothing), and with O(files) files and configs.
   returned: success
   type: dict
 """
@@ -44,6 +44,7 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.smartercl.smarteros.plugins.module_utils import ledger, stack_state, vps_look
+from ansible_collections.smartercl.smarteros.plugins.module_utils.backup import journal
 from ansible_collections.smartercl.smarteros.plugins.module_utils.engine import Engine, EngineError
 from ansible_collections.smartercl.smarteros.plugins.module_utils.errors import row
 from ansible_collections.smartercl.smarteros.plugins.module_utils.stack_deploy import FILE, STACKS
@@ -63,6 +64,7 @@ def look(engine: Engine, files: bool) -> dict[str, t.Any]:
         "releases": ledger.read(),
         "stacks": {},
         "adopted": False,
+        "restoring": journal.unfinished(),
         "files": {},
         "configs": {},
     }

@@ -16,20 +16,6 @@ description:
   - Domains on Vercel bear no owner mark. A tenant's are those in O(domains[].domains) and those in O(domains[].known);
     no other one is changed or removed.
 options:
-  url:
-    description: Where the API starts.
-    type: str
-    default: https://api.vercel.com
-  token:
-    description:
-      - Access token for the account, the team or the project.
-      - Taken from the environment variable E(VERCEL_TOKEN) when not given.
-    type: str
-    required: true
-  team:
-    description: Id (V(team_...)) or slug of the team that the project belongs to. Empty for a personal account.
-    type: str
-    default: ''
   project:
     description: Id or name of the project.
     type: str
@@ -76,6 +62,7 @@ options:
         choices: [present, suspended, absent, disabled]
         default: present
 extends_documentation_fragment:
+  - smartercl.smarteros.vercel
   - smartercl.smarteros.bulk
   - smartercl.smarteros.bulk.attributes
 author:
@@ -155,8 +142,6 @@ errors:
 
 import typing as t
 
-from ansible.module_utils.basic import env_fallback
-
 from ansible_collections.smartercl.smarteros.plugins.module_utils.bulk import (
     Caller,
     finish,
@@ -167,6 +152,7 @@ from ansible_collections.smartercl.smarteros.plugins.module_utils.bulk import (
 )
 from ansible_collections.smartercl.smarteros.plugins.module_utils.clients import vercel as api
 from ansible_collections.smartercl.smarteros.plugins.module_utils.services import vercel_domains as service
+from ansible_collections.smartercl.smarteros.plugins.module_utils.vercel_options import CONNECTION
 
 TENANT: dict[str, dict[str, t.Any]] = {
     "tenant": {"type": "str", "required": True},
@@ -177,9 +163,7 @@ TENANT: dict[str, dict[str, t.Any]] = {
     "state": {"type": "str", "choices": ["present", "suspended", "absent", "disabled"], "default": "present"},
 }
 OPTIONS: dict[str, dict[str, t.Any]] = {
-    "url": {"type": "str", "default": api.URL},
-    "token": {"type": "str", "required": True, "no_log": True, "fallback": (env_fallback, ["VERCEL_TOKEN"])},
-    "team": {"type": "str", "default": ""},
+    **CONNECTION,
     "project": {"type": "str", "required": True},
     "suspension_host": {"type": "str", "required": True},
     "domains": {"type": "list", "elements": "dict", "required": True, "options": TENANT},

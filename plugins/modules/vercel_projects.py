@@ -16,20 +16,6 @@ description:
     compared. A value that was replaced by hand while its comment stayed is not noticed, except for the type V(plain).
   - Changed variables apply to the next deployment.
 options:
-  url:
-    description: Where the API starts.
-    type: str
-    default: https://api.vercel.com
-  token:
-    description:
-      - Access token for the account or the team.
-      - Taken from the environment variable E(VERCEL_TOKEN) when not given.
-    type: str
-    required: true
-  team:
-    description: Id (V(team_...)) or slug of the team. Empty for a personal account.
-    type: str
-    default: ''
   projects:
     description: The projects.
     type: list
@@ -95,6 +81,7 @@ options:
         type: bool
         default: false
 extends_documentation_fragment:
+  - smartercl.smarteros.vercel
   - smartercl.smarteros.bulk
   - smartercl.smarteros.bulk.attributes
 author:
@@ -163,8 +150,6 @@ errors:
 
 import typing as t
 
-from ansible.module_utils.basic import env_fallback
-
 from ansible_collections.smartercl.smarteros.plugins.module_utils.bulk import (
     Caller,
     finish,
@@ -172,23 +157,11 @@ from ansible_collections.smartercl.smarteros.plugins.module_utils.bulk import (
     policy_of,
     usable,
 )
-from ansible_collections.smartercl.smarteros.plugins.module_utils.clients import vercel
 from ansible_collections.smartercl.smarteros.plugins.module_utils.clients import vercel_projects as api
 from ansible_collections.smartercl.smarteros.plugins.module_utils.errors import ApiError
 from ansible_collections.smartercl.smarteros.plugins.module_utils.services import vercel_projects as service
+from ansible_collections.smartercl.smarteros.plugins.module_utils.vercel_options import CONNECTION, VARIABLE
 
-VARIABLE: dict[str, dict[str, t.Any]] = {
-    "key": {"type": "str", "required": True, "no_log": False},
-    "value": {"type": "str", "required": True, "no_log": True},
-    "type": {"type": "str", "choices": ["sensitive", "encrypted", "plain"], "default": "sensitive"},
-    "targets": {
-        "type": "list",
-        "elements": "str",
-        "choices": ["production", "preview", "development"],
-        "default": ["production", "preview"],
-    },
-    "branch": {"type": "str", "default": ""},
-}
 PROJECT: dict[str, dict[str, t.Any]] = {
     "name": {"type": "str", "required": True},
     "framework": {"type": "str"},
@@ -202,9 +175,7 @@ PROJECT: dict[str, dict[str, t.Any]] = {
     "prune": {"type": "bool", "default": False},
 }
 OPTIONS: dict[str, dict[str, t.Any]] = {
-    "url": {"type": "str", "default": vercel.URL},
-    "token": {"type": "str", "required": True, "no_log": True, "fallback": (env_fallback, ["VERCEL_TOKEN"])},
-    "team": {"type": "str", "default": ""},
+    **CONNECTION,
     "projects": {"type": "list", "elements": "dict", "required": True, "options": PROJECT},
 }
 

@@ -35,7 +35,8 @@ EXAMPLES = r"""
 RETURN = r"""
 status:
   description: What was found, with services, host, certificates, release, deployed_at, lock, backups and (from the controller)
-    tenants. C(backups) is empty where the machine takes none; else it has C(last) (id), C(age_h), C(verified), C(location),
+    tenants. C(backups) is empty where the machine takes none; else it has C(last) (id of
+    the newest backup; where services were backed up one by one, the oldest of their newest), C(age_h), C(verified), C(location),
     C(drill_age_d), C(errors) and (from the controller) C(rpo_h).
   returned: success
   type: dict

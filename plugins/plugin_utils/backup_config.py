@@ -52,7 +52,7 @@ def document(
     """The configuration. ``secrets`` are all of the vault; what is missing there has no fingerprint."""
     carried = [entry for entry in catalogue if entry["id"] in about.services and entry.get("backup")]
     keys = sorted({key for entry in carried for key in entry["backup"].get("keys", ())})
-    return {
+    found = {
         "environment": about.environment,
         "zone": about.zone,
         "release": about.release,
@@ -70,6 +70,8 @@ def document(
         "floor_percent": spec.get("floor_percent", 50),
         "notices": dict(notices),
     }
+    wal = spec.get("wal") or {}
+    return {**found, "wal": dict(wal)} if wal.get("enabled") else found
 
 
 def fingerprint(environment: str, name: str, value: str) -> str:
@@ -107,6 +109,8 @@ def calendar(spec: Mapping[str, t.Any], job: str) -> str:
     hour, _colon, minute = str(spec["daily_at"]).partition(":")
     if job == "backup":
         return f"*-*-* {hour}:{minute}:00 {spec['timezone']}"
+    if job == "wal_base":
+        return f"*-*-* {(int(hour) + 1) % 24:02d}:{minute}:00 {spec['timezone']}"
     day = DAYS[spec.get(f"{job}_day") or {"check": "sat", "drill": "sun"}[job]]
     return f"{day} *-*-* {(int(hour) + AFTER_H) % 24:02d}:{minute}:00 {spec['timezone']}"
 

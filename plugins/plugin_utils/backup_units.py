@@ -47,6 +47,22 @@ WantedBy=timers.target
 """
 
 
+# Without a calendar: as soon as the one before has ended, when that took longer
+_ALWAYS = """\
+# Made by the role backup of smartercl.smarteros: changes by hand are replaced.
+[Unit]
+Description={title}
+
+[Timer]
+OnBootSec=1min
+OnUnitActiveSec={every}s
+AccuracySec=1s
+
+[Install]
+WantedBy=timers.target
+"""
+
+
 class Job(t.NamedTuple):
     """A job that a timer starts."""
 
@@ -61,6 +77,8 @@ JOBS = (
     Job("smos-backup-check", "check", "check", "Check of the backups of SmarterOS"),
     Job("smos-backup-drill", "drill", "drill", "Trial restore of the newest backup of SmarterOS"),
 )
+WAL = Job("smos-wal", "wal", "wal", "Archiving of what PostgreSQL writes")
+WAL_BASE = Job("smos-wal-base", "wal_base", "wal-base", "Copy of the whole PostgreSQL server, for its archive")
 TIMERS = tuple(f"{each.unit}.timer" for each in JOBS)
 
 
@@ -71,4 +89,19 @@ def units(spec: Mapping[str, t.Any]) -> dict[str, str]:
         words = {"title": each.title, "program": PROGRAM, "words": each.words, "patience": PATIENCE_S}
         made[f"{each.unit}.service"] = _SERVICE.format(**words, longest=LONGEST)
         made[f"{each.unit}.timer"] = _TIMER.format(title=each.title, calendar=calendar(spec, each.job), delay=DELAY)
+    return {**made, **_wal(spec)}
+
+
+def _wal(spec: Mapping[str, t.Any]) -> dict[str, str]:
+    """Of the archive; none where it is off."""
+    wal = spec.get("wal") or {}
+    if not wal.get("enabled"):
+        return {}
+    made = {}
+    for each in (WAL, WAL_BASE):
+        words = {"title": each.title, "program": PROGRAM, "words": each.words, "patience": PATIENCE_S}
+        made[f"{each.unit}.service"] = _SERVICE.format(**words, longest=LONGEST)
+    made["smos-wal.timer"] = _ALWAYS.format(title=WAL.title, every=wal["every_s"])
+    when = calendar(spec, WAL_BASE.job)
+    made["smos-wal-base.timer"] = _TIMER.format(title=WAL_BASE.title, calendar=when, delay=DELAY)
     return made

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
-from ansible_collections.smartercl.smarteros.plugins.plugin_utils import secret_kinds
+from ansible_collections.smartercl.smarteros.plugins.plugin_utils import consistency_frontends, secret_kinds
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils.mistakes import Place, shown
 
 Documents = dict[str, Any]
@@ -36,6 +36,7 @@ def rest(documents: Documents) -> Iterator[Broken]:
     """Check what only single jobs lean on: machines, network, backup, monitoring, decisions, secrets."""
     for rule in (_machines, _backup, _remotes, _monitoring, _decisions, _secrets, _secret_of_database):
         yield from rule(documents)
+    yield from (Broken(*each) for each in consistency_frontends.broken(documents))
 
 
 def _services(documents: Documents) -> dict[str, dict[str, Any]]:

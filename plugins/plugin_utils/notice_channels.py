@@ -1,5 +1,5 @@
 # Copyright (c) SmarterCL. All rights reserved. See LICENSE.
-"""Which ways the machine itself has to the admin, from the variables of the inventory. Pure.
+"""Which ways the machine itself has to the admin, from the variables of the inventory.
 
 The machine tells of failed backups without the control node (``module_utils/backup/notice.py``): it gets the addresses in
 its configuration, and each secret in a file of its own.
@@ -14,6 +14,8 @@ from ansible_collections.smartercl.smarteros.plugins.module_utils import errors
 from ansible_collections.smartercl.smarteros.plugins.module_utils.backup import config, notice_text, notice_ways
 from ansible_collections.smartercl.smarteros.plugins.module_utils.clients import mail
 from ansible_collections.smartercl.smarteros.plugins.module_utils.errors import ApiError
+from ansible_collections.smartercl.smarteros.plugins.plugin_utils.action import INVALID, Stop
+from ansible_collections.smartercl.smarteros.plugins.plugin_utils.tagless import plain
 
 VARIABLES = (
     *("smos_admin_phone", "smos_admin_email", "smos_notice_webhook", "smos_notice_webhook_token"),
@@ -36,6 +38,15 @@ class Channels:
 
     notices: dict[str, t.Any] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict, repr=False)
+
+
+def of_task(variables: Values, template: t.Callable[[t.Any], t.Any]) -> Channels:
+    """The channels, out of the variables of a task. Raises Stop that names the variable whose value cannot be right."""
+    try:
+        return channels({name: plain(template(variables[name])) for name in VARIABLES if name in variables})
+    except ApiError as exc:
+        following = "Correct that variable, then run the same command again"
+        raise Stop(INVALID, [errors.row("notices", exc.message, "", following)]) from exc
 
 
 def channels(values: Values, folder: str = str(config.FOLDER)) -> Channels:

@@ -7,7 +7,7 @@ import difflib
 import re
 import typing as t
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ansible_collections.smartercl.smarteros.plugins.module_utils.errors import row
@@ -65,6 +65,8 @@ class Release:
     current: bool = False
     date: str = ""
     summary: str = ""
+    frontends: Mapping[str, str] = field(default_factory=dict)
+    """By frontend: the ref of its repository."""
 
     @property
     def advisories(self) -> tuple[str, ...]:
@@ -121,7 +123,8 @@ def nearest(version: str, versions: t.Sequence[str]) -> str:
 def every(specs: Specs | Path) -> list[Release]:
     """All releases, the current one first, then newest first. Raises SpecError."""
     document = _document(specs)
-    current = _release({**document["release"], "components": document["components"]}, current=True)
+    whole: dict[str, t.Any] = {key: document[key] for key in ("components", "frontends") if key in document}
+    current = _release({**document["release"], **whole}, current=True)
     return [current, *(_release(each) for each in document["history"])]
 
 
@@ -150,6 +153,7 @@ def _release(entry: Mapping[str, t.Any], *, current: bool = False) -> Release:
         current=current,
         date=entry.get("date", ""),
         summary=entry.get("summary", ""),
+        frontends=dict(entry.get("frontends") or {}),
     )
 
 

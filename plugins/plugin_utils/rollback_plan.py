@@ -99,8 +99,10 @@ def target(entries: Sequence[ledger.Entry], version: str) -> ledger.Entry:
     )
 
 
-def forbidden(entries: Sequence[ledger.Entry], release: str, named: bool, acknowledged: t.Container[str]) -> list[Row]:
-    """Why a deploy must not go to this release: it was rolled back from, or a rollback is not finished."""
+def forbidden(
+    entries: Sequence[ledger.Entry], release: str, named: bool, acknowledged: t.Container[str], restoring: str = ""
+) -> list[Row]:
+    """Why a deploy must not go to this release: it was rolled back from, or a rollback or restore is not finished."""
     if named and release in acknowledged:
         return []
     command = f"smos deploy backend --release {release} --acknowledge {release}"
@@ -115,6 +117,8 @@ def forbidden(entries: Sequence[ledger.Entry], release: str, named: bool, acknow
         why = f"the rollback to {half['release']} of {half['at']} (run {half['run']}) did not come to its end"
         following = f"`smos rollback {half['release']}{data}` goes on with it; to leave it as it is: {command}"
         found.append(row("the machine", why, "the machine's ledger", following))
+    elif restoring:
+        found.append(row("the machine", restoring, "data", f"Run that first; to leave them as they are: {command}"))
     return found
 
 
@@ -226,14 +230,25 @@ class Plan:
     refused: tuple[Row, ...]
 
 
-def plan(release: str, previous: str, order: Sequence[str], data: Sequence[Data], with_data: bool, now: float) -> Plan:
+def plan(
+    release: str,
+    previous: str,
+    order: Sequence[str],
+    data: Sequence[Data],
+    with_data: bool,
+    now: float,
+    restoring: str = "",
+) -> Plan:
     """``order`` are the services that are not as wanted, in the order of a deploy: back they go the other way round.
+    ``restoring``: which restore is half done, in words.
 
     A service whose data are restored goes with them even where its containers are as wanted: they rest meanwhile.
     """
     taken = [each for each in data if each.backup] if with_data else []
     names = [*order, *(each.service for each in taken if each.service not in order)]
     refused = [error for each in data if each.needed for error in _refusal(each, release, with_data, now)]
+    if restoring and not taken and not refused:  # else that restore is gone on with, or refused by itself
+        refused.append(row("the machine", restoring, "data", "Run that first, or this with --with-data"))
     return Plan(release, previous, tuple(reversed(names)), tuple(data), tuple(groups(taken)), tuple(refused))
 
 

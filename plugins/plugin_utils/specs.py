@@ -30,7 +30,7 @@ __all__ = ["ARGUMENT", "CORE", "REST", "Mistake", "Reader", "SpecError", "Specs"
 
 CORE = ("versions", "environments", "services", "tenants", "templates", "dns")
 """Kinds of files that every run leans on, besides the index."""
-REST = ("decisions", "secrets", "vps", "network", "backup", "monitoring")
+REST = ("decisions", "secrets", "vps", "network", "backup", "monitoring", "frontends")
 """Kinds of files that single jobs lean on."""
 
 _PLACES: dict[str, Place] = {
@@ -38,6 +38,7 @@ _PLACES: dict[str, Place] = {
     "decisions": ("decisions",),
     "environments": ("environments",),
     "services": ("services",),
+    "frontends": ("frontends",),
     "secrets": ("secrets",),
     "vps": ("infra", "vps"),
     "network": ("infra", "network"),
@@ -48,6 +49,9 @@ _PLACES: dict[str, Place] = {
     "templates": ("tenants", "template"),
 }
 """Where the index names the file of a kind, below ``files``."""
+
+_USUAL = {"frontends": "frontends/registry.yml"}
+"""Where a file is that the index of an earlier release does not name."""
 
 _TENANT = "tenant"
 _ON_THE_MACHINE = ("infrastructure", "backend")
@@ -155,7 +159,7 @@ class Reader:
             return
         files = self.documents["index"]["files"]
         for kind in kinds:
-            named: Any = files
+            named: Any = {**_USUAL, **files}
             for step in _PLACES[kind]:
                 named = named[step]
             self._files[kind] = self.root / str(named)

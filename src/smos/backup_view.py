@@ -62,7 +62,8 @@ def show_taken(outcome: Outcome) -> None:
         state = result.get("state", COMPLETE)
         verified = "verified" if result["verified"] else "NOT verified"
         _say(f"backup {result['backup']}: {state}, {size(result['bytes'])}, {result['files']} files, {verified}")
-        _say(f"  {words(result['services'])}")
+        whose = f", for tenant {result['tenant']}" if result.get("tenant") else ""
+        _say(f"  {words(result['services'])}{whose}")
         _say_notes(result)
 
 
@@ -98,7 +99,8 @@ def show_restored(outcome: Outcome) -> None:
     done = f"not {done}" if outcome.errors else done
     took = f" in {result['seconds']:.0f} s" if "seconds" in result else ""
     checked = f"{len(result['checks'])} checks, {failed} failed"
-    _say(f"backup {result['backup']}: {words(result['services'])} {done}{took}; {checked}")
+    whose = f" of tenant {result['tenant']}" if result.get("tenant") else ""
+    _say(f"backup {result['backup']}: {words(result['services'])}{whose} {done}{took}; {checked}")
     if result.get("safety"):
         _say(f"  what was there before is in backup {result['safety']}")
     _say_notes(result)
@@ -142,7 +144,9 @@ def lines(backups: Mapping[str, Any]) -> list[str]:
     told = [f"backups  {_newest(backups)}"]
     target = backups.get("rpo_h")
     if backups.get("last") and target is not None and backups["age_h"] > target:
-        told.append(f"! backups  the newest is older than the {target:g} h of work that may be lost: smos backup all")
+        told.append(
+            f"! backups  the newest of everything is older than the {target:g} h of work that may be lost: smos backup all"
+        )
     told += [f"! backups  {_in_words(each)}" for each in backups.get("errors") or ()]
     return told
 

@@ -15,7 +15,6 @@ from smos.outcome import Failure, Outcome, Speaker, failure
 from smos.settings import Settings
 
 ALL, LATEST = "all", "latest"
-COMPLETE = "complete"
 OURS = "restore"  # reason of the backup that a restore makes of what it replaces
 
 
@@ -29,6 +28,7 @@ def take(words: Sequence[str], accept_shrunk: bool, settings: Settings) -> int:
         title=f"back up {', '.join(services) or 'everything'} in {settings.env}",
         variables={"backup_services": services, "backup_accept_shrunk": accept_shrunk},
         result=lambda played: result_of(played, "backup", NOTHING_TAKEN),
+        stopped=BACKUP_STOPPED,
     )
     return work.carry_out(job, settings, Speaker("backup", settings.env, settings.as_json), backup_view.show_taken)
 
@@ -38,16 +38,16 @@ def tell(settings: Settings) -> int:
     speaker = Speaker("backups", settings.env, settings.as_json)
     vps_ready.ready(settings, images=False)
     played = _look(settings)
-    rows = _rows(played)
-    outcome = Outcome({"backups": rows}, tuple(played.errors), code=played.code)
-    asked = played.code == exitcodes.DONE
+    rows, silent = _rows(played), _silent(played)
+    outcome = Outcome({"backups": rows}, (*played.errors, *silent), code=played.code)
+    asked = played.code == exitcodes.DONE and not silent
     return speaker.finish(outcome, lambda: backup_view.show_all(rows, time.time()) if rows or asked else None)
 
 
 def restore(wanted: str, words: Sequence[str], settings: Settings, *, drill: bool = False) -> int:
     """Restore this backup, or try it out beside what runs (``drill``); gives the exit code."""
-    backup = _id(wanted)
-    services = _known(words, settings)
+    backup = backup_id(wanted)
+    services = known(words, settings)
     if not drill and not settings.check:
         backup = _confirmed(backup, services, settings)
     vps_ready.ready(settings, images=False)
@@ -58,10 +58,15 @@ def restore(wanted: str, words: Sequence[str], settings: Settings, *, drill: boo
         title=f"{'try out' if drill else 'restore'} {what} in {settings.env}",
         variables={"restore_backup": backup, "restore_services": services, "restore_drill": drill},
         result=lambda played: result_of(played, "restore", {**NOTHING_RESTORED, "drill": drill}),
+        stopped=DRILL_STOPPED if drill else STOPPED,
     )
     return work.carry_out(job, settings, Speaker("restore", settings.env, settings.as_json), backup_view.show_restored)
 
 
+LOCKED = "`smos status` names the run for as long as the machine is still at it"
+BACKUP_STOPPED = f"What was half saved goes with the next backup. {LOCKED}"
+STOPPED = f"The machine puts back what was there before and starts it. {LOCKED}; then the same command starts over"
+DRILL_STOPPED = f"The machine removes what the drill has made. {LOCKED}"
 NOTHING_TAKEN: Mapping[str, Any] = {"backup": None, "services": {}, "bytes": 0, "files": 0, "verified": False}
 NOTHING_RESTORED: Mapping[str, Any] = {"backup": None, "services": [], "checks": []}
 
@@ -85,32 +90,40 @@ def _rows(played: play.Played) -> list[dict[str, Any]]:
     return [dict(row) for row in found[-1]] if found else []
 
 
+def _silent(played: play.Played) -> list[dict[str, str]]:
+    """What places did not answer: whose backups are missing in the list, which is no word about whether there are any."""
+    told = [row for _action, result in played.results for row in result.get("errors") or []]
+    return [row for row in told if row not in played.errors]
+
+
 # --- what is asked for
 
 
 def _asked_for(words: Sequence[str], settings: Settings) -> list[str]:
     """The services; an empty list is all of them. Raises Failure."""
-    if words[0] == "tenant":
-        why = "a tenant is not backed up by itself; every backup has its data"
-        raise failure(exitcodes.INVALID, "backup tenant", why, "", "`smos tenant export ID` writes an archive of it")
+    from ansible_collections.smartercl.smarteros.plugins.module_utils.backup import manifest
+
     if ALL not in words:
-        return _known(words, settings)
+        return known(words, settings, beside=manifest.BY_HAND)
     if len(words) > 1:
         raise failure(exitcodes.INVALID, "backup", f"`{ALL}` stands alone", "", "See `smos backup --help`")
     work.project_for(settings)  # an unknown environment is told before a machine is started
     return []
 
 
-def _known(words: Sequence[str], settings: Settings) -> list[str]:
-    """Each service once. Raises Failure, which names every one that is not there or has nothing to back up."""
+def known(words: Sequence[str], settings: Settings, *, beside: Sequence[str] = ()) -> list[str]:
+    """Each service once. Raises Failure, which names every one that is not there or has nothing to back up.
+
+    ``beside``: what may be named as well and is no service.
+    """
     from ansible_collections.smartercl.smarteros.plugins.plugin_utils import specs
 
     project = work.project_for(settings)
     with tenants.sound_specs():
         services = specs.load(project.specs_dir).services
-    kept = sorted(entry["id"] for entry in services if entry.get("backup"))
-    known = {entry["id"] for entry in services}
-    wrong = [_wrong(name, kept, name in known) for name in dict.fromkeys(words) if name not in kept]
+    kept = sorted([*beside, *(entry["id"] for entry in services if entry.get("backup"))])
+    every = {entry["id"] for entry in services}
+    wrong = [_wrong(name, kept, name in every) for name in dict.fromkeys(words) if name not in kept]
     if wrong:
         raise Failure(exitcodes.INVALID, *wrong)
     return list(dict.fromkeys(words))
@@ -123,7 +136,7 @@ def _wrong(name: str, kept: Sequence[str], known: bool) -> dict[str, str]:
     return {"what": name, "where": "", "why": why, "next": f"{meant}Choose from {', '.join(kept)}"}
 
 
-def _id(wanted: str) -> str:
+def backup_id(wanted: str) -> str:
     """The id of a backup, or `latest`. Raises Failure."""
     from ansible_collections.smartercl.smarteros.plugins.module_utils.backup import manifest
 
@@ -144,16 +157,17 @@ def _id(wanted: str) -> str:
 
 def _confirmed(backup: str, services: Sequence[str], settings: Settings) -> str:
     """Have it confirmed where the environment asks; gives the id that a person agreed to. Raises Failure."""
-    if not _asks(settings) or settings.yes:
+    if not asks(settings) or settings.yes:
         return backup
-    row = _chosen(backup, services, settings) if sys.stdin.isatty() and not settings.as_json else None
+    row = chosen(backup, services, settings) if sys.stdin.isatty() and not settings.as_json else None
     what = replaces(row or {"id": backup}, services, settings.env, time.time())
     asked = str(row["id"] if row else backup)
     confirm.slug(asked, what, settings)
     return asked
 
 
-def _asks(settings: Settings) -> bool:
+def asks(settings: Settings) -> bool:
+    """Whether a person has to agree in this environment."""
     from ansible_collections.smartercl.smarteros.plugins.plugin_utils import specs
 
     project = work.project_for(settings)
@@ -162,18 +176,31 @@ def _asks(settings: Settings) -> bool:
     return bool(policy["confirm"])
 
 
-def _chosen(backup: str, services: Sequence[str], settings: Settings) -> dict[str, Any]:
-    """The backup that is meant, as the machine lists it. Raises Failure where there is none, or it lacks a service."""
+def chosen(
+    backup: str, services: Sequence[str], settings: Settings, *, preferred: Sequence[str] = ()
+) -> dict[str, Any]:
+    """The backup that is meant, as the machine lists it. Raises Failure where there is none, or it lacks a service.
+
+    ``preferred``: services by which the latest is chosen, though it may lack some of them.
+    """
+    from ansible_collections.smartercl.smarteros.plugins.module_utils.backup import restore_plan
+
     played = _look(settings)
     if played.code != exitcodes.DONE:
         raise Failure(played.code, *played.errors)
     rows = _rows(played)
-    row = newest(rows, services) if backup == LATEST else next((row for row in rows if row["id"] == backup), None)
+    row = (
+        newest(rows, services or preferred)
+        if backup == LATEST
+        else next((row for row in rows if row["id"] == backup), None)
+    )
     if row is None:
         why = "there is no such backup" if backup != LATEST else "there is no complete backup"
         near = sorted(rows, key=lambda row: _apart(row["id"], backup))[:3]
         following = f"Nearest: {', '.join(row['id'] for row in near)}" if near else "See docs/backup.md"
         raise failure(exitcodes.INVALID, f"backup {backup}", why, settings.env, following)
+    if backup == LATEST and row.get("doubt"):
+        raise failure(exitcodes.REFUSED, f"backup {backup}", row["doubt"], settings.env, restore_plan.WHICH)
     lacking = [name for name in services if name not in row["services"]]
     if lacking:
         why = f"it has nothing of {', '.join(lacking)}"
@@ -182,14 +209,22 @@ def _chosen(backup: str, services: Sequence[str], settings: Settings) -> dict[st
 
 
 def newest(rows: Sequence[Mapping[str, Any]], services: Sequence[str] = ()) -> dict[str, Any] | None:
-    """What `latest` means: the newest backup that holds most of these services, or of all, and in which nothing failed.
+    """What `latest` means, as the machine has it: the newest backup that holds most of these services, or of all.
 
     One that a restore made of what it replaced is passed over: it holds what somebody wanted to be rid of.
     """
-    fit = [row for row in rows if row.get("state", COMPLETE) == COMPLETE and row.get("reason") != OURS]
-    wanted = set(services or (name for row in fit for name in row["services"]))
-    best = max(fit, key=lambda row: (len(wanted & set(row["services"])), str(row["id"])), default=None)
+    held = {row["id"]: _restorable(row) for row in rows if row.get("reason") != OURS}
+    wanted = set(services).union(*([] if services else held.values()))
+    fit = [row for row in rows if wanted & held.get(row["id"], set())]
+    best = max(fit, key=lambda row: (len(wanted & held[row["id"]]), str(row["id"])), default=None)
     return dict(best) if best else None
+
+
+def _restorable(row: Mapping[str, Any]) -> set[str]:
+    """The services that a restore brings back from a backup."""
+    from ansible_collections.smartercl.smarteros.plugins.module_utils.backup import manifest
+
+    return set(row["services"]).difference(row.get("failed", ()), manifest.BY_HAND)
 
 
 def _apart(one: str, other: str) -> float:
@@ -209,4 +244,4 @@ def replaces(row: Mapping[str, Any], services: Sequence[str], env: str, now: flo
 
 
 def _names(row: Mapping[str, Any]) -> str:
-    return ", ".join(row["services"])
+    return ", ".join(sorted(_restorable(row)))

@@ -59,6 +59,12 @@ def _take(services: dict[str, dict[str, Any]], result: Mapping[str, Any]) -> Non
         services[name]["state"] = result["state"]["state"]
 
 
+def heading(result: Mapping[str, Any]) -> str:
+    """The release, and the one before where it is another."""
+    before = f" (before: {result['previous']})" if result["previous"] not in ("", result["release"]) else ""
+    return f"release {result['release']}{before}"
+
+
 def show(outcome: Outcome) -> None:
     """Print what runs, or the changes that a check predicts."""
     if "changes" in outcome.result:
@@ -67,8 +73,7 @@ def show(outcome: Outcome) -> None:
     result = outcome.result
     if not result.get("release"):
         return
-    before = f" (before: {result['previous']})" if result["previous"] not in ("", result["release"]) else ""
-    print(f"release {result['release']}{before}")
+    print(heading(result))
     if result.get("backup"):
         print(f"backup {result['backup']} was made first")
     for name, service in result["services"].items():

@@ -40,7 +40,15 @@ BEFORE_WRITES = (
     "release_pin",
 )
 # Actions that do all of their work themselves: a refusal touched nothing unless the play had changed something before
-REFUSE_WHOLE = ("backup_take", "backups_info", "backup_restore")
+REFUSE_WHOLE = (
+    "backup_take",
+    "backups_info",
+    "backup_restore",
+    "backup_tenant",
+    "admin_notice",
+    "frontend_open",
+    "vercel_deployments",
+)
 # Actions whose successful results carry changes, and errors of single tenants
 TELL_CHANGES = (
     "tenant_register",
@@ -56,6 +64,9 @@ TELL_CHANGES = (
     "release_pin",
     "backup_take",
     "backup_restore",
+    "backup_tenant",
+    "admin_notice",
+    "vercel_deployments",
 )
 # Actions whose results a command tells of
 TELL_RESULTS = (
@@ -68,6 +79,10 @@ TELL_RESULTS = (
     "backup_take",
     "backups_info",
     "backup_restore",
+    "backup_tenant",
+    "admin_notice",
+    "vercel_deployments",
+    "workflow_sync",
 )
 TELL_ERRORS = ("tenant_open", "tenant_preflight", "tenant_export", "tenant_record", "tenant_carry_out")
 COLLECTION = "smartercl.smarteros."

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from smos import confirm, deploy_work, exitcodes, play, tenants, vault_password, view, vps_ready, work
+from smos import confirm, deploy_work, exitcodes, frontend_work, play, tenants, vault_password, view, vps_ready, work
 from smos.outcome import Failure, Speaker, failure
 from smos.settings import Settings
 
@@ -32,11 +32,23 @@ def carry_out(version: str, with_data: bool, settings: Settings) -> int:
 
 
 def result_of(played: play.Played) -> dict[str, Any]:
-    """The result of the contract, and ``data``: of which backup the data of which service are now."""
+    """The result of the contract, and ``data``: of which backup the data of which service were brought back.
+
+    The backup is that of the first run, where an earlier one was cut off. What was refused tells of no service.
+    """
     found = deploy_work.result_of(played)
-    plan = plan_of(played)
-    restored = [each for each in plan.get("data", ()) if each["restored"]]
-    return {**found, "data": {each["service"]: each["backup"] for each in restored}}
+    found["backup"] = found["backup"] or plan_of(played).get("backup")
+    restores = [result["restore"] for action, result in played.results if _is_restore(action, result)]
+    if played.code in (exitcodes.INVALID, exitcodes.UNUSABLE, exitcodes.REFUSED):
+        found["services"] = {}
+    for action, result in played.results:
+        if action == frontend_work.ACTION and "results" in result:
+            frontend_work.take(found, result)
+    return {**found, "data": {name: done["backup"] for done in restores for name in done["services"]}}
+
+
+def _is_restore(action: str, result: Mapping[str, Any]) -> bool:
+    return action == "backup_restore" and "restore" in result and not result.get("errors")
 
 
 def plan_of(played: play.Played) -> Mapping[str, Any]:

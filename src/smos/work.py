@@ -30,6 +30,8 @@ class Job:
     check: bool = False
     code_when_pending: int = exitcodes.DONE
     """What a check that found changes ends with."""
+    stopped: str = "The same command goes on from here"
+    """What follows after Ctrl-C."""
 
 
 def project_for(settings: Settings) -> Project:
@@ -69,9 +71,7 @@ def carry_out(job: Job, settings: Settings, speaker: Speaker, human: Callable[[O
         played = play.run(wish, project, settings, lines.take)
     if played.interrupted:
         release_locks(project, settings.env, run)
-        played.errors.append(
-            {"what": job.command, "where": "", "why": "stopped by Ctrl-C", "next": "The same command goes on from here"}
-        )
+        played.errors.append({"what": job.command, "where": "", "why": "stopped by Ctrl-C", "next": job.stopped})
     foretold = check and played.code == exitcodes.DONE
     result = {"changes": played.changes} if foretold else job.result(played)
     changed = bool(played.changes) if check else played.changed

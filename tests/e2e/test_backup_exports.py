@@ -135,11 +135,12 @@ def test_nothing_of_the_files_nor_a_token_is_shown(acme: Instance, tmp_path: Pat
 
 
 def test_one_that_fails_spares_the_others(acme: Instance, tmp_path: Path) -> None:
-    wrong = {"cloudflare_token": PRIVATE, "n8n_url": "http://127.0.0.1:9"}
+    wrong = {"cloudflare_token": PRIVATE, "n8n_url": "http://127.0.0.1:9", "vercel_token": "{{ 1 // 0 }}"}
     found = exported(acme, tmp_path, {"timeout": 2, "limit": 30}, **wrong)
-    assert sorted(found["fact"]["taken"]) == [name for name in ACCOUNTS if name not in ("cloudflare", "n8n")]
+    assert sorted(found["fact"]["taken"]) == [name for name in ACCOUNTS if name not in ("cloudflare", "n8n", "vercel")]
     rows = {each["what"]: each for each in found["fact"]["errors"]}
-    assert set(rows) == {"export of cloudflare", "export of n8n"}
+    assert set(rows) == {"export of cloudflare", "export of n8n", "export of vercel"}
+    assert "its variables cannot be read" in rows["export of vercel"]["why"]
     assert all(each["why"] and each["next"] for each in rows.values())
     assert "no connection" in rows["export of n8n"]["why"]
     assert PRIVATE not in json.dumps(found["fact"])

@@ -30,6 +30,24 @@ FURTHER: dict[str, dict[str, Any]] = {
             }
         ],
     },
+    "vercel_deployments": {
+        "url": "{{ vercel_url }}",
+        "token": "{{ vercel_token }}",
+        "team": "{{ vercel_team }}",
+        "environment": "sandbox",
+        "poll": 0,
+        "health_url": "{{ vercel_health_url }}",
+        "frontends": [
+            {
+                "service": "docs",
+                "project": "smarteros-docs",
+                "git": "github:smartercl/docs",
+                "ref": "v0.2.0",
+                "domain": "docs.smarterbot.cl",
+                "environment": [{"key": "A", "value": "a-value-that-is-secret"}],
+            }
+        ],
+    },
     "token_check": {},  # all providers of the catalogue
 }
 ONLY_OF_MODULES = ("invocation", "failed", "warnings", "deprecations")  # what Ansible adds to a module's own answer

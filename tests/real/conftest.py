@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from real import installs, n8n, odoo11, postgres
+from real import installs, n8n, odoo11, postgres, restic
 from real.tools import IN_CI, needing_tools
 
 HERE = Path(__file__).resolve().parent
@@ -32,6 +32,13 @@ def real_postgres() -> Iterator[postgres.Postgres]:
     """A PostgreSQL cluster; its servers' databases are made in it."""
     with needing_tools(), postgres.cluster() as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def templates(tmp_path_factory: pytest.TempPathFactory) -> restic.Templates:
+    """restic's repositories, made once and cheap to open."""
+    with needing_tools():
+        return restic.Templates.made(tmp_path_factory.mktemp("restic"))
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,8 +48,8 @@ def binaries() -> Path:
 
 
 @contextmanager
-def cluster() -> Iterator[Postgres]:
-    """A running cluster; folder and process are gone afterwards."""
+def cluster(settings: Mapping[str, str] | None = None) -> Iterator[Postgres]:
+    """A running cluster, with further settings; folder and process are gone afterwards."""
     where = binaries()
     # Not pytest's tmp_path: its parents are closed to the account that the server runs under.
     folder = Path(tempfile.mkdtemp(prefix="smos-pg-"))
@@ -68,8 +68,9 @@ def cluster() -> Iterator[Postgres]:
         # Speed before safety: nothing here outlives the test.
         careless = ["-c", "fsync=off", "-c", "full_page_writes=off", "-c", "synchronous_commit=off"]
         listen = ["-c", "listen_addresses=127.0.0.1", "-c", f"port={port}", "-c", f"unix_socket_directories={folder}"]
+        more = [word for name, value in (settings or {}).items() for word in ("-c", f"{name}={value}")]
         with running(
-            [*as_server, str(where / "postgres"), "-D", str(data), *listen, *careless], log=log, cwd=folder
+            [*as_server, str(where / "postgres"), "-D", str(data), *listen, *careless, *more], log=log, cwd=folder
         ) as server:
             answers = [str(where / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port)]
             wait_until(
@@ -78,6 +79,14 @@ def cluster() -> Iterator[Postgres]:
             yield Postgres(where, port)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def unprivileged() -> Sequence[str]:
+    """Words that start a server under the account that its files belong to."""
+    for account in ("postgres", "nobody") if os.geteuid() == 0 else ():
+        if subprocess.run(["id", "-u", account], capture_output=True).returncode == 0:
+            return ["setpriv", "--reuid", account, "--regid", _group(account), "--clear-groups"]
+    return []
 
 
 def _unprivileged(folder: Path) -> Sequence[str]:

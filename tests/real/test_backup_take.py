@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -28,14 +28,13 @@ from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.config 
     ServiceData,
 )
 from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.manifest import Manifest, Part
-from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.place import Place
 from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.postgresql import Server
+from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.refused import Refused
 from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.restic import Repository
-from ansible_collections.smartercl.smarteros.plugins.module_utils.engine import Engine, EngineError
+from ansible_collections.smartercl.smarteros.plugins.module_utils.engine import EngineError
+from real import restic
+from real.bed import connected, server_of
 from real.postgres import Postgres
-from real.tools import needing_tools
-
-PASSWORD = "planted-secret-of-the-repository"
 
 
 class Machine:
@@ -71,11 +70,6 @@ class Machine:
         }
 
 
-def server_of(there: Postgres) -> Server:
-    where = {"PGHOST": there.host, "PGPORT": str(there.port), "PGPASSWORD": there.password}
-    return Server(Engine("/nowhere"), "test", Place((), {**where, "PGAPPNAME": "smarteros-backup"}), there.user)
-
-
 def ways_of(there: Postgres, config: Config, folder: Path) -> take.Ways:
     repository = Repository(config.path, config.password_file, {}, str(folder / "cache"))
     return take.Ways(
@@ -83,6 +77,7 @@ def ways_of(there: Postgres, config: Config, folder: Path) -> take.Ways:
         server=lambda _: server_of(there),
         last=folder / "last.json",
         verified=folder / "verified.json",
+        machine=(),
     )
 
 
@@ -106,13 +101,8 @@ class Bed:
         ways = more.pop("ways", self.ways)
         return take.take(config, self.engine, wanted, ways=ways, **more)
 
-    @contextmanager
-    def connected(self, database: str = "tienda_b") -> Iterator[psycopg.Connection[Any]]:
-        there = self.postgres
-        with psycopg.connect(
-            host=there.host, port=there.port, user=there.user, password=there.password, dbname=database, autocommit=True
-        ) as connection:
-            yield connection
+    def connected(self, database: str = "tienda_b") -> AbstractContextManager[psycopg.Connection[Any]]:
+        return connected(self.postgres, database)
 
     def server(self) -> Server:
         return server_of(self.postgres)
@@ -123,14 +113,13 @@ class Bed:
     def part(self, found: Manifest, service: str, key: str) -> Part:
         return next(each for each in found.services[service].parts if each.key == key)
 
-    def write(self, number: int) -> None:
+    def write(self, number: int, connection: psycopg.Connection[Any]) -> None:
         """A file, then its row: as Odoo does."""
         name = f"{number % 7}/{number}"
         path = self.files / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(f"adjunto {number} ñ")
-        with self.connected() as connection:
-            connection.execute("INSERT INTO adjuntos (ruta) VALUES (%s)", [name])
+        connection.execute("INSERT INTO adjuntos (ruta) VALUES (%s)", [name])
 
     @property
     def files(self) -> Path:
@@ -138,16 +127,16 @@ class Bed:
 
 
 @pytest.fixture
-def bed(real_postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bed]:
-    with needing_tools():
-        needed("restic")
+def bed(
+    real_postgres: Postgres, tmp_path: Path, templates: restic.Templates, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Bed]:
+    repository = templates.plant(tmp_path)
     monkeypatch.setattr(journal, "unfinished", lambda *_: "")
     volumes = tmp_path / "volumes"
     (volumes / "odoo-data" / "_data" / "filestore" / "tienda_b").mkdir(parents=True)
     (volumes / "n8n-data" / "_data" / "cache").mkdir(parents=True)
     (volumes / "n8n-data" / "_data" / "config").write_text("{}")
     (volumes / "n8n-data" / "_data" / "cache" / "thrown away").write_text("x")
-    (tmp_path / "password").write_text(PASSWORD)
     odoo = ServiceData(
         "odoo",
         "test",
@@ -159,13 +148,12 @@ def bed(real_postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     n8n = ServiceData("n8n", "test", {}, ("n8n-data",), leave_out={"n8n-data": ("cache/*",)})
     config = Config(
         "production",
-        str(tmp_path / "repository"),
-        str(tmp_path / "password"),
+        repository.location,
+        repository.password_file,
         {"odoo": odoo, "n8n": n8n, "chatwoot": ServiceData("chatwoot", "test", {"chatwoot": ()})},
         release="v0.2.0",
         fingerprints={"odoo_master_password": "ab12"},
     )
-    (tmp_path / "repository").mkdir()
     ways = ways_of(real_postgres, config, tmp_path)
     made = Bed(real_postgres, config, Machine(volumes, "odoo", "n8n"), tmp_path, ways)
     made.server().drop("tienda_b", "tienda_c")
@@ -173,17 +161,10 @@ def bed(real_postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         admin.execute("CREATE DATABASE tienda_b TEMPLATE template0")
     with made.connected() as connection:
         connection.execute("CREATE TABLE adjuntos (id serial PRIMARY KEY, ruta text)")
-    for number in range(20):
-        made.write(number)
+        for number in range(20):
+            made.write(number, connection)
     yield made
     made.server().drop("tienda_b", "tienda_c")
-
-
-def needed(command: str) -> None:
-    from real.installs import Unavailable
-
-    if subprocess.run(["which", command], capture_output=True).returncode:
-        raise Unavailable(f"{command} is needed (Debian: apt install {command})")
 
 
 def restored(bed: Bed, part: Part) -> str:
@@ -230,24 +211,28 @@ def test_a_whole_backup_is_found_verified_and_says_what_is_in_it(bed: Bed) -> No
     assert "odoo: database tienda_b" in said
     assert len(snapshots(bed)) == len(kept.parts) + 1
     told = json.dumps(taken.to_json())
-    assert PASSWORD not in told
+    assert restic.PASSWORD not in told
     assert bed.postgres.password not in told
 
 
 def test_what_is_restored_has_the_counts_of_the_manifest_though_it_was_written_to_all_the_time(bed: Bed) -> None:
-    stop = threading.Event()
+    stop, wrote = threading.Event(), threading.Event()
 
     def write() -> None:
         number = 1000
-        while not stop.is_set():
-            bed.write(number)
-            number += 1
+        with bed.connected() as connection:
+            while not stop.is_set():
+                bed.write(number, connection)
+                wrote.set()
+                number += 1
 
     writer = threading.Thread(target=write)
     writer.start()
     try:
-        time.sleep(0.3)
+        assert wrote.wait(300)
         taken = bed.take()
+        wrote.clear()
+        assert wrote.wait(300)
     finally:
         stop.set()
         writer.join()
@@ -270,31 +255,34 @@ def test_what_is_restored_has_the_counts_of_the_manifest_though_it_was_written_t
     assert rows <= files
 
 
+@contextmanager
+def held_up(bed: Bed) -> Iterator[Callable[[], list[tuple[int]]]]:
+    """A dump is held up after the tables' data, at a sequence whose name is being changed. Gives what finds its server
+    process, once it waits there.
+    """
+    with bed.connected() as connection, bed.connected("postgres") as admin, connection.transaction():
+        connection.execute("ALTER SEQUENCE adjuntos_id_seq RENAME TO another")
+        yield lambda: admin.execute(
+            "SELECT pid FROM pg_stat_activity WHERE application_name = 'smarteros-backup' AND wait_event_type = 'Lock'"
+        ).fetchall()
+        raise psycopg.Rollback
+
+
 def test_a_dump_whose_server_dies_leaves_no_snapshot_and_spares_the_others(bed: Bed) -> None:
     with bed.connected() as connection:
-        connection.execute(
-            "CREATE TABLE grande AS SELECT n, repeat(md5(n::text), 60) t FROM generate_series(1, 60000) n"
-        )
-        connection.execute("INSERT INTO adjuntos (ruta) SELECT '0/0' FROM generate_series(1, 5)")
-    killed = threading.Event()
+        connection.execute("INSERT INTO adjuntos (ruta) SELECT '0/0' FROM generate_series(1, 100000)")
 
-    def kill() -> None:
+    def kill(waiting: Callable[[], list[tuple[int]]]) -> None:
+        restic.until(waiting, "the dump")
         with bed.connected("postgres") as admin:
-            while not killed.is_set():
-                found = admin.execute(
-                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                    " WHERE application_name = 'smarteros-backup' AND query LIKE 'COPY public.grande%'"
-                ).fetchall()
-                if found:
-                    killed.set()
+            for (pid,) in waiting():
+                admin.execute("SELECT pg_terminate_backend(%s)", [pid])
 
-    killer = threading.Thread(target=kill)
-    killer.start()
-    taken = bed.take()
-    came = killed.is_set()
-    killed.set()
-    killer.join()
-    assert came, "the dump was over before it could be ended"
+    with held_up(bed) as waiting:
+        killer = threading.Thread(target=kill, args=(waiting,))
+        killer.start()
+        taken = bed.take()
+        killer.join()
     assert not taken.ok
     assert taken.manifest.state == manifest.PARTIAL
     assert "terminat" in taken.manifest.services["odoo"].error
@@ -337,14 +325,15 @@ def test_an_odoo_file_that_is_missing_is_counted_and_said(bed: Bed) -> None:
 
 
 def test_one_service_alone_and_names_that_cannot_be(bed: Bed) -> None:
+    shutil.rmtree(bed.config.path)  # where there has never been a repository, one is made
     taken = bed.take("n8n", "n8n")
     assert set(taken.manifest.services) == {"n8n"}
     assert taken.manifest.keys == {}
     assert not taken.notes
     for name, code, words in (("n8m", 2, "n8n"), ("chatwoot", 3, "does not run on this machine")):
-        with pytest.raises(take.Refused, match=words) as refused:
+        with pytest.raises(Refused, match=words) as refused:
             bed.take(name)
-        assert refused.value.code == code
+        assert refused.value.exit_code == code
     assert len(snapshots(bed)) == 2
 
 
@@ -364,56 +353,53 @@ def test_what_a_killed_run_left_is_swept_by_the_next(bed: Bed) -> None:
 
 
 def test_a_repository_that_is_gone_is_not_begun_anew(bed: Bed) -> None:
+    repository = Path(bed.config.path)
+    shutil.rmtree(repository)
+    repository.mkdir()
     (bed.folder / "last.json").write_text(
         json.dumps({"backup": {"ok": True, "good": {"at": "2026-11-22", "id": "20261122-020000", "added": 1}}})
     )
-    with pytest.raises(take.Refused, match="is gone; backup 20261122-020000") as refused:
+    with pytest.raises(Refused, match="is gone; backup 20261122-020000") as refused:
         bed.take()
-    assert refused.value.code == 3
-    assert not list((bed.folder / "repository").iterdir())
+    assert refused.value.exit_code == 3
+    assert not list(repository.iterdir())
 
 
 def test_a_full_disk_is_refused_before_anything_is_written(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
     bed.take("n8n")
     before = len(snapshots(bed))
     monkeypatch.setattr(take.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 1 << 29})())
-    with pytest.raises(take.Refused) as refused:
+    with pytest.raises(Refused) as refused:
         bed.take()
-    assert refused.value.code == 4
+    assert refused.value.exit_code == 4
     assert len(snapshots(bed)) == before
 
 
 def test_a_restore_that_is_half_done_comes_first(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journal, "unfinished", lambda *_: "the restore of 20261122-020000 was cut off")
-    with pytest.raises(take.Refused, match="cut off") as refused:
+    with pytest.raises(Refused, match="cut off") as refused:
         bed.take()
-    assert refused.value.code == 4
+    assert refused.value.exit_code == 4
     assert bed.take(reason="restore").ok
 
 
 def test_a_run_that_is_killed_leaves_no_backup_and_the_next_one_works(bed: Bed) -> None:
     with bed.connected() as connection:
-        connection.execute(
-            "CREATE TABLE grande AS SELECT n, repeat(md5(n::text), 60) t FROM generate_series(1, 60000) n"
-        )
-    bed.repository.init()
+        connection.execute("INSERT INTO adjuntos (ruta) SELECT '0/0' FROM generate_series(1, 100000)")
     given = {"folder": str(bed.folder), "config": asdict(bed.config), "postgres": asdict(bed.postgres)}
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     words = [sys.executable, __file__, json.dumps(given, default=str)]
-    other = subprocess.Popen(words, env=environment, start_new_session=True)
-    until = time.monotonic() + 60
-    with bed.connected("postgres") as admin:
-        while not admin.execute(
-            "SELECT FROM pg_stat_activity WHERE application_name = 'smarteros-backup' AND query LIKE 'COPY public.grande%'"
-        ).fetchall():
-            assert time.monotonic() < until
-            assert other.poll() is None
-    os.killpg(other.pid, signal.SIGKILL)
-    other.wait()
+    with held_up(bed) as waiting:
+        other = subprocess.Popen(words, env=environment, start_new_session=True)
+        restic.until(lambda: waiting() or other.poll() is not None, "the dump")
+        assert other.poll() is None
+        os.killpg(other.pid, signal.SIGKILL)
+        other.wait()
+        restic.until_nobody_uses(bed.repository)
     assert bed.found() == []
     taken = bed.take()
     assert taken.ok, taken.errors
-    assert len(taken.swept) <= 1
+    assert len(taken.swept) == 1
     bed.repository.check("100%")
 
 

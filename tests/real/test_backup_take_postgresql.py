@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,9 +11,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.place import Place
 from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.postgresql import PostgresError, Server
-from ansible_collections.smartercl.smarteros.plugins.module_utils.engine import Engine
+from real.bed import server_of
 from real.postgres import Postgres
 
 SHOP = """
@@ -31,16 +29,6 @@ INSERT INTO "Pedidos" (nota) SELECT repeat('日本語 ', 50) FROM generate_serie
 DELETE FROM "Pedidos" WHERE id > 400;
 SELECT lo_from_bytea(4711, decode(repeat('00ff10', 100000), 'hex'));
 """
-
-
-def server_of(postgres: Postgres) -> Server:
-    where = {
-        "PGHOST": postgres.host,
-        "PGPORT": str(postgres.port),
-        "PGPASSWORD": postgres.password,
-        "PGAPPNAME": "smarteros-backup",
-    }
-    return Server(Engine("/nowhere"), "test", Place((), where), postgres.user)
 
 
 @pytest.fixture
@@ -119,22 +107,29 @@ def test_a_restored_database_is_the_same_in_everything_that_can_be_asked(server:
 def test_what_is_written_during_a_dump_is_in_neither_the_counts_nor_the_dump(
     real_postgres: Postgres, server: Server, shop: str
 ) -> None:
-    stop = threading.Event()
+    stop, turns = threading.Event(), threading.Semaphore(0)
 
     def write() -> None:
         with connected(real_postgres, shop) as connection:
             while not stop.is_set():
                 connection.execute("INSERT INTO tienda.productos (nombre) SELECT 'otro' FROM generate_series(1, 20)")
                 connection.execute("DELETE FROM tienda.productos WHERE id % 97 = 3")
+                turns.release()
+
+    def later_on() -> None:
+        """Once as much has come that it is more than what went."""
+        for _ in range(5):
+            assert turns.acquire(timeout=300)
 
     writer = threading.Thread(target=write)
     writer.start()
     try:
         with server.session(shop) as session:
             counted = session.counts(["tienda.productos"])
-            time.sleep(0.3)
+            later_on()
             assert session.counts(["tienda.productos"]) == counted
             copied(server, shop, session.snapshot, "tienda_2")
+            later_on()
         later = server.counts(shop, ["tienda.productos"])
     finally:
         stop.set()

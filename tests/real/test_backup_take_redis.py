@@ -35,6 +35,7 @@ def server(data: Path, work: Path, *more: str) -> Iterator[redis.Redis]:
     command.chmod(0o755)
     where = {"PATH": f"{work}:{os.environ['PATH']}", "REDIS_PASSWORD_FILE": str(secret)}
     words = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--dir", str(data), "--appendonly", "yes"]
+    words += ["--repl-diskless-sync-delay", "0"]  # else it waits five seconds for more who want the same
     log = work / "log"
     with running([*words, "--requirepass", PASSWORD, *more], log=log, cwd=work) as process:
         found = redis.Redis(Engine("/nowhere"), "test", Place((), where))
@@ -42,7 +43,7 @@ def server(data: Path, work: Path, *more: str) -> Iterator[redis.Redis]:
         def answers() -> bool:
             return cli(found, "ping") == "PONG"
 
-        wait_until(answers, "Redis", process=process, log=log, seconds=30)
+        wait_until(answers, "Redis", process=process, log=log, seconds=300)
         yield found
 
 
@@ -87,15 +88,17 @@ def test_an_empty_server_and_one_that_is_written_to(tmp_path: Path) -> None:
     with needing_tools(), server(tmp_path / "one", tmp_path / "w1") as first:
         streamed(first, tmp_path / "empty")
         redis.settle(tmp_path / "empty")
-        stop = threading.Event()
+        stop, wrote = threading.Event(), threading.Event()
 
         def write() -> None:
             while not stop.is_set():
                 cli(first, stdin="".join(f"RPUSH busy {n}\n" for n in range(500)))
+                wrote.set()
 
         writer = threading.Thread(target=write)
         writer.start()
         try:
+            assert wrote.wait(300)
             streamed(first, tmp_path / "busy")
         finally:
             stop.set()

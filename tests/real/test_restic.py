@@ -10,13 +10,12 @@ import socket
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from ansible_collections.smartercl.smarteros.plugins.module_utils.backup import restic_run
 from ansible_collections.smartercl.smarteros.plugins.module_utils.backup import restic_told as told
 from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.restic import (
     Incomplete,
@@ -34,12 +33,9 @@ ROOT = os.geteuid() == 0
 
 
 @pytest.fixture
-def repository(tmp_path: Path) -> Iterator[Repository]:
+def repository(tmp_path: Path, templates: restic.Templates) -> Repository:
     """A new repository below the test's folder."""
-    with needing_tools():
-        made = restic.repository(tmp_path)
-        made.init()
-        yield made
+    return templates.plant(tmp_path)
 
 
 def shell(script: str) -> list[str]:
@@ -214,31 +210,32 @@ def test_a_source_that_is_not_installed_is_said(repository: Repository) -> None:
         repository.backup_stream(["no-such-program"], "odoo.dump", HOST, TAGS)
 
 
-def test_restic_that_dies_first_is_what_is_told_and_the_source_ends(tmp_path: Path) -> None:
+def test_restic_that_dies_first_is_what_is_told_and_the_source_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The source writes for ever, or waits for ever: neither may outlive its reader."""
+    monkeypatch.setattr(restic_run, "BROKEN_S", 0.5)
     with needing_tools():
         absent = restic.repository(tmp_path)
-    for script in ("cat /dev/zero", "sleep 600"):
-        began = time.monotonic()
+    for script in ("cat /dev/zero", "sleep infinity"):
         with pytest.raises(ResticError) as caught:
             absent.backup_stream(["sh", "-c", f"exec {script}"], "odoo.dump", HOST, TAGS)
         assert caught.value.kind == told.ABSENT
-        assert time.monotonic() - began < 30
 
 
 def test_a_source_keeps_nothing_in_our_memory_or_on_disk(repository: Repository, tmp_path: Path) -> None:
-    """200 MB through the pipe: this process grows by next to nothing."""
+    """100 MB through the pipe: this process grows by next to nothing."""
     script = (
         "import resource, sys; from pathlib import Path;"
         "from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.restic import Repository;"
         f"r = Repository({repository.location!r}, {repository.password_file!r}, {{}}, Path({str(repository.cache)!r}));"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss;"
-        f"s = r.backup_stream(['head', '-c', '200000000', '/dev/zero'], 'z', 'h', {TAGS!r});"
+        f"s = r.backup_stream(['head', '-c', '100000000', '/dev/zero'], 'z', 'h', {TAGS!r});"
         "print(s.bytes, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=_importing())
     size, grown = map(int, done.stdout.split())
-    assert size == 200_000_000
+    assert size == 100_000_000
     assert grown < 20_000  # KiB
 
 
@@ -254,7 +251,7 @@ def test_a_reader_never_sees_the_end_of_a_file_that_cannot_be_read_to_its_end(
     repository: Repository, tmp_path: Path
 ) -> None:
     """To psql half of a dump would look like all of it."""
-    saved = repository.backup_stream(["head", "-c", "60000000", "/dev/urandom"], "odoo.dump", HOST, TAGS)
+    saved = repository.backup_stream(["head", "-c", "24000000", "/dev/urandom"], "odoo.dump", HOST, TAGS)
     largest = max(Path(repository.location).glob("data/*/*"), key=lambda one: one.stat().st_size)
     _flip(largest, largest.stat().st_size // 2)
     ended = tmp_path / "ended"
@@ -341,7 +338,7 @@ def test_a_wrong_password_is_said_in_so_many_words(repository: Repository, tmp_p
     wrong = tmp_path / "wrong"
     wrong.write_text("another one")
     other = replace(repository, password_file=str(wrong))
-    for ask in (other.snapshots, other.check, other.unlock, lambda: other.backup_bytes(b"x", "a", HOST, TAGS)):
+    for ask in (other.snapshots, other.check, lambda: other.backup_bytes(b"x", "a", HOST, TAGS)):
         with pytest.raises(ResticError) as caught:
             ask()
         assert caught.value.kind == told.PASSWORD
@@ -368,34 +365,27 @@ def test_no_repository_is_told_from_one_that_is_there(tmp_path: Path) -> None:
     assert json.loads(restic.ask(absent, "cat", "config").stdout)["version"] == 2
     with pytest.raises(ResticError, match="already"):
         absent.init()
+    Path(absent.password_file).write_text("another one")
+    with pytest.raises(ResticError) as caught:
+        absent.snapshots()
+    assert caught.value.kind == told.PASSWORD
 
 
 def test_an_init_that_was_cut_off_is_gone_over(tmp_path: Path) -> None:
     """It leaves a key without a configuration; a second key beside it would fit nothing."""
     with needing_tools():
         made = restic.repository(tmp_path)
-    for _ in range(3):
-        made.init()
-        (Path(made.location) / "config").unlink()  # as kill -9 between the two leaves it
-    made.init()
-    assert len(list(Path(made.location).glob("keys/*"))) == 1
-    made.backup_bytes(b"x", "a", HOST, TAGS)
-    assert restic.sound(made)
-
-
-def test_an_init_that_is_killed_at_any_moment_can_be_repeated(tmp_path: Path) -> None:
-    with needing_tools():
-        made = restic.repository(tmp_path)
+    place = Path(made.location)
+    (place / "keys").mkdir(parents=True)  # as one that was killed sooner leaves it
     env = {**os.environ, "RESTIC_REPOSITORY": made.location}
-    for wait in (0.02, 0.1, 0.2, 0.3, 0.4):
-        if made.exists():
-            break
-        process = subprocess.Popen([restic.tool(), "--password-file", made.password_file, "init"], env=env, stdout=-3)
-        time.sleep(wait)
-        process.kill()
-        process.wait()
-    if not made.exists():
-        made.init()
+    killed = subprocess.Popen([restic.tool(), "--password-file", made.password_file, "init"], env=env)
+    restic.until(lambda: len(_whole(place, "keys/*")) == 1 or killed.poll() is not None, "a key")
+    killed.kill()
+    killed.wait()
+    assert _whole(place, "keys/*")
+    (place / "config").unlink(missing_ok=True)  # where it was faster than we are
+    made.init()
+    restic.make_cheap(place, restic.PASSWORD)  # there is no other key
     made.backup_bytes(b"x", "a", HOST, TAGS)
     assert restic.sound(made)
 
@@ -450,27 +440,27 @@ def test_forgetting_drops_these_and_no_others(repository: Repository, tmp_path: 
 
 
 def test_a_backup_that_is_killed_leaves_what_the_next_one_works_with(repository: Repository, tmp_path: Path) -> None:
-    folder = restic.fill(tmp_path / "source", count=40, size=restic.MIB)
+    folder = restic.fill(tmp_path / "source", count=10)
     first = repository.backup_folder(folder, HOST, TAGS)
-    for wait in (0.05, 0.2, 0.4, 0.8):
-        restic.fill(folder, count=30, size=restic.MIB, seed=f"{wait}-")
-        _killed(repository, f"r.backup_folder({str(folder)!r}, 'h', {TAGS!r})", wait)
+    for moment in ("locks/*", "data/*/*", "index/*"):
+        restic.fill(folder, count=20, size=restic.MIB, seed=moment.partition("/")[0])
+        _killed(repository, f"r.backup_folder({str(folder)!r}, 'h', {TAGS!r})", moment)
     repository.unlock()
     assert list(Path(repository.location).glob("locks/*")) == []
     assert list(Path(repository.location).rglob("*-tmp-*")) == []
     repository.check()
     again = repository.backup_folder(folder, HOST, TAGS)
-    assert again.files > first.files
+    assert again.files == first.files + 60
     repository.prune()
     assert restic.sound(repository)
 
 
 def test_a_prune_that_is_killed_leaves_what_the_next_one_works_with(repository: Repository, tmp_path: Path) -> None:
     kept = repository.backup_folder(restic.fill(tmp_path / "kept", count=10), HOST, TAGS).snapshot
-    for wait in (0.0, 0.05, 0.1, 0.2, 0.4):
-        folder = restic.fill(tmp_path / "source", count=10, seed=f"{wait}-")
+    for moment in ("locks/*", "index/*", "data/*/*"):
+        folder = restic.fill(tmp_path / "source", count=10, seed=moment.partition("/")[0])
         repository.forget([repository.backup_folder(folder, HOST, TAGS).snapshot])
-        _killed(repository, "r.prune()", wait)
+        _killed(repository, "r.prune()", moment)
         repository.unlock()  # else its exclusive lock keeps everybody out
         repository.check()
     repository.prune()
@@ -480,27 +470,25 @@ def test_a_prune_that_is_killed_leaves_what_the_next_one_works_with(repository: 
     assert restic.sound(repository)
 
 
-def test_who_started_it_is_killed_and_nothing_runs_on_or_is_kept(repository: Repository) -> None:
+def test_who_started_it_is_killed_and_nothing_runs_on_or_is_kept(repository: Repository, tmp_path: Path) -> None:
     """An end of the dump's input by our own death must not look like the end of the dump."""
-    source = f"head -c 3000000 /dev/urandom; sleep 30; # {repository.location}"
-    _killed(repository, f"r.backup_stream(['sh', '-c', {source!r}], 'd', 'h', {TAGS!r})", 1.0)
-    time.sleep(0.5)
-    assert subprocess.run(["pgrep", "-f", repository.location], capture_output=True, text=True).stdout == ""
+    told_by = tmp_path / "process"  # it is there once restic has nearly all of it
+    source = f"head -c 3000000 /dev/urandom; echo $$ >{told_by}; exec sleep infinity"
+    process = _started(repository, f"r.backup_stream(['sh', '-c', {source!r}], 'd', 'h', {TAGS!r})")
+    restic.until(lambda: told_by.exists() and told_by.read_text().endswith("\n"), "the dump")
+    program = Path("/proc") / told_by.read_text().strip() / "cmdline"
+    process.kill()
+    process.wait()
+    restic.until(lambda: not program.exists() or b"sleep" not in program.read_bytes(), "the end of the source")
+    restic.until_nobody_uses(repository)
     repository.unlock()
     assert repository.snapshots() == []
     assert restic.sound(repository)
 
 
 def test_a_lock_that_somebody_holds_is_said_and_respected(repository: Repository) -> None:
-    env = {**os.environ, "RESTIC_REPOSITORY": repository.location}
-    argv = [restic.tool(), "--password-file", repository.password_file, "backup", "--stdin"]
-    holder = subprocess.Popen(
-        argv, env=env, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    holder = _holding(repository)
     try:
-        deadline = time.monotonic() + 20
-        while not list(Path(repository.location).glob("locks/*")) and time.monotonic() < deadline:
-            time.sleep(0.05)
         repository.unlock()  # frees only what is nobody's
         with pytest.raises(ResticError) as caught:
             repository.prune()
@@ -513,24 +501,22 @@ def test_a_lock_that_somebody_holds_is_said_and_respected(repository: Repository
     repository.prune()
 
 
+def test_where_nothing_is_locked_restic_is_not_asked(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    repository.unlock()
+
+
 def test_a_lock_of_a_process_that_is_gone_is_freed_even_where_its_number_lives_on(repository: Repository) -> None:
     """After a reboot another program has the number; restic itself would wait for half an hour."""
-    env = {**os.environ, "RESTIC_REPOSITORY": repository.location}
-    argv = [restic.tool(), "--password-file", repository.password_file, "backup", "--stdin"]
-    holder = subprocess.Popen(
-        argv, env=env, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    deadline = time.monotonic() + 20
-    while not list(Path(repository.location).glob("locks/*")) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    holder.kill()  # and is not waited for: its number is still taken
-    time.sleep(0.3)
+    holder = _holding(repository)
+    holder.kill()
+    os.waitid(os.P_PID, holder.pid, os.WEXITED | os.WNOWAIT)  # it is dead, and its number is still taken
     repository.unlock()
     repository.prune()
     holder.wait()
 
 
-def test_a_full_disk_is_said(tmp_path: Path) -> None:
+def test_a_full_disk_is_said(tmp_path: Path, templates: restic.Templates) -> None:
     if not ROOT:
         pytest.skip("NOT RUN: only root can mount a small file system")
     small = tmp_path / "small"
@@ -538,9 +524,7 @@ def test_a_full_disk_is_said(tmp_path: Path) -> None:
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", small], capture_output=True).returncode:
         pytest.skip("NOT RUN: nothing can be mounted here")
     try:
-        with needing_tools():
-            made = restic.repository(tmp_path, str(small / "backups"))
-        made.init()
+        made = templates.plant(small)
         kept = made.backup_bytes(b"x", "a", HOST, TAGS)
         with pytest.raises(ResticError) as caught:
             made.backup_stream(["head", "-c", "30000000", "/dev/urandom"], "d", HOST, TAGS)
@@ -567,18 +551,39 @@ def _importing() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(stack_files.ROOT / "collections")}
 
 
-def _killed(repository: Repository, call: str, wait: float) -> None:
-    """Another process does it and is killed, as by the kernel, so long after it has begun; what it started goes with it."""
+def _whole(place: Path, pattern: str) -> set[Path]:
+    """Files of a repository that are written to their end: those have no other name any more."""
+    return {each for each in place.glob(pattern) if "-tmp-" not in each.name}
+
+
+def _holding(repository: Repository) -> subprocess.Popen[bytes]:
+    """A restic that waits for what to back up, and has its lock."""
+    env = {**os.environ, "RESTIC_REPOSITORY": repository.location}
+    argv = [restic.tool(), "--password-file", repository.password_file, "backup", "--stdin"]
+    holder = subprocess.Popen(
+        argv, env=env, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    restic.until(lambda: _whole(Path(repository.location), "locks/*"), "a lock")
+    return holder
+
+
+def _started(repository: Repository, call: str) -> subprocess.Popen[bytes]:
+    """Another process that does it."""
     script = (
         "from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.restic import Repository;"
         f"r = Repository({repository.location!r}, {repository.password_file!r}, {{}}, {str(repository.cache)!r}); {call}"
     )
-    before = set(Path(repository.location).glob("locks/*"))
-    process = subprocess.Popen([sys.executable, "-c", script], env=_importing(), stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 30
-    while not set(Path(repository.location).glob("locks/*")) - before and time.monotonic() < deadline:
-        time.sleep(0.005)
-    time.sleep(wait)
+    return subprocess.Popen([sys.executable, "-c", script], env=_importing(), stderr=subprocess.DEVNULL)
+
+
+def _killed(repository: Repository, call: str, moment: str) -> None:
+    """Another process does it and is killed, as by the kernel, once these files of the repository are others; what it
+    started goes with it.
+    """
+    place = Path(repository.location)
+    before = _whole(place, moment)
+    process = _started(repository, call)
+    restic.until(lambda: _whole(place, moment) != before or process.poll() is not None, moment)
     process.kill()
     process.wait()
-    time.sleep(0.2)
+    restic.until_nobody_uses(repository)

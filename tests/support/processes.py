@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import signal
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 
@@ -79,3 +81,30 @@ def costs(
             work()
             times.append(clock() - began)
     return [of(times) for times in took]
+
+
+_watched: list[list[str]] = []
+
+
+@functools.cache
+def _listen() -> None:
+    """Once: an audit hook stays as long as the process."""
+
+    def hook(event: str, _arguments: object) -> None:
+        if event == "open" or event.startswith("os."):
+            for events in _watched:
+                events.append(event)
+
+    sys.addaudithook(hook)
+
+
+@contextlib.contextmanager
+def asked_of_the_disk() -> Iterator[list[str]]:
+    """Files that this process opens, and calls like listdir, rename and link, while in here; each by its name."""
+    _listen()
+    events: list[str] = []
+    _watched.append(events)
+    try:
+        yield events
+    finally:
+        _watched.clear()

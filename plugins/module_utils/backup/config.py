@@ -66,6 +66,19 @@ class Retention:
 
 
 @dataclass(frozen=True)
+class Wal:
+    """Whether and how what a database server writes is archived all the time, so that any moment can be brought back."""
+
+    enabled: bool = False
+    every_s: int = 180  # what is written is safe after so many seconds
+    base_days: int = 1  # a copy of the whole server is taken so often
+    keep_days: int = 7  # moments of so many days can be brought back
+    server: str = "postgresql_postgresql"  # Swarm service
+    volume: str = "postgresql-wal"  # where the server puts finished segments
+    data: str = "postgresql-data"  # where its databases are
+
+
+@dataclass(frozen=True)
 class Config:
     """The whole of it. ``fingerprints`` are of secrets by name, never their values."""
 
@@ -81,6 +94,7 @@ class Config:
     floor_percent: int = 50  # a dump smaller than this share of the one before is doubted
     zone: str = ""
     notices: t.Mapping[str, t.Any] = field(default_factory=dict)  # see notice.py
+    wal: Wal = Wal()
 
     @property
     def host(self) -> str:
@@ -107,6 +121,7 @@ def of(data: t.Mapping[str, t.Any]) -> Config:
             "services": services,
             "retention": Retention(**data.get("retention", {})),
             "remotes": tuple(Remote(**each) for each in data.get("remotes", ())),
+            "wal": Wal(**data.get("wal", {})),
         }
     )
 

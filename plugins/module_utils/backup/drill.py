@@ -59,13 +59,14 @@ def drill(
 ) -> Drill:
     """Bring a backup back beside what runs, look at it, write the report, and remove it all again.
 
-    The caller holds the lock. Raises restore_plan.Refused where the backup cannot be brought back here at all.
+    The caller holds the lock. Raises Refused where the backup cannot be brought back here at all.
     """
     from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.restore_world import Machine
 
     machine = Machine(config, engine, progress)
     plan, source = machine.plan(Asked(wanted_id, tuple(services)), "")
     machine.room(plan)
+    source.free()
     sweep(engine, state)
     began = time.time()
     scratch = Scratch(config, engine, plan.manifest.id, state / "drill", progress)

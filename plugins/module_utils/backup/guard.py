@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import typing as t
+
 GIB = 1 << 30
 LEAST_FREE = GIB
 TIMES = 2  # the last backup's growth must fit so many times
@@ -23,6 +25,16 @@ def enough_space(free: int, added: int | None, data: int = 0) -> str:
     if wanted == LEAST_FREE:
         reason = "the least that a machine needs"
     return f"{size(free)} are free where the backups are kept, and {size(wanted)} must be ({reason})"
+
+
+def room(free: int, added: int | None, data: t.Callable[[], int]) -> str:
+    """Why a backup must not begin, with these bytes free; empty where it may. ``data`` is asked only where that matters.
+
+    What is enough for a first backup is enough for any: the first one adds everything, and the next does not do so again.
+    """
+    if added is not None and not enough_space(free, added):
+        return ""
+    return enough_space(free, None, data())
 
 
 def shrunk(before: int, now: int, floor_percent: int) -> bool:

@@ -7,6 +7,7 @@ Timers and people come this way alike. The lock is the one that deploys take, so
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import socket
@@ -23,6 +24,7 @@ from ansible_collections.smartercl.smarteros.plugins.module_utils.target_lock im
 FOLDER = Path("/var/lib/smarteros/backup")
 LAST = FOLDER / "last.json"
 BACKUP, COPY, CHECK, DRILL = "backup", "copy", "check", "drill"
+WAL, BASE = "wal", "wal base"  # of a server whose every moment is archived
 PATIENCE_S = 1800.0  # of a timer that finds the machine busy
 POLL_S = 5.0
 NICE = 10
@@ -42,12 +44,13 @@ class Busy(Exception):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a job came to. ``added``: bytes that the repository grew by, of a backup."""
+    """What a job came to. Of a backup ``added``: bytes that the repository grew by, ``held``: services that are whole in it."""
 
     ok: bool
     message: str
     id: str = ""
     added: int = 0
+    held: t.Sequence[str] = ()
 
 
 def perform(
@@ -80,9 +83,22 @@ def settle(
     config: Config, job: str, outcome: Outcome, began: float, last: Path = LAST, say: Say = lambda _text: None
 ) -> None:
     """Write the outcome down and tell those who want to know."""
-    with contextlib.suppress(OSError):  # a full disk hides no failure: the notice goes out all the same
-        write_last(job, outcome, began, last)
-    tell(config, job, outcome, say)
+    with in_turn(last):
+        with contextlib.suppress(OSError):  # a full disk hides no failure: the notice goes out all the same
+            write_last(job, outcome, began, last)
+        tell(config, job, outcome, say)
+
+
+@contextlib.contextmanager
+def in_turn(last: Path = LAST) -> t.Iterator[None]:
+    """One outcome is written down after the other: the archive of a server has no lock of the machine. A full disk hinders none."""
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):
+            last.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            fd = os.open(last.with_suffix(".turn"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            stack.callback(os.close, fd)
+            fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
 
 
 def tell(config: Config, job: str, outcome: Outcome, say: Say = lambda _text: None) -> None:
@@ -129,7 +145,7 @@ def gently() -> None:
 
 
 def read_last(last: Path = LAST) -> dict[str, Json]:
-    """The last outcome of each job: ok, at, id, message, seconds, and of a backup what it added."""
+    """The last outcome of each job: ok, at, id, message, seconds, and of a backup what it added and what is held."""
     try:
         found = json.loads(last.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -138,7 +154,8 @@ def read_last(last: Path = LAST) -> dict[str, Json]:
 
 
 def write_last(job: str, outcome: Outcome, began: float, last: Path = LAST) -> None:
-    """Keep an outcome. ``good`` is the last one of this job that was well. Raises OSError.
+    """Keep an outcome. ``good`` is the last one of this job that was well, ``held`` the id of the last one that holds a
+    service whole, for each of them. Raises OSError.
 
     What it added counts on for some runs: after a backup of one small service comes one of all of them.
     """
@@ -150,6 +167,7 @@ def write_last(job: str, outcome: Outcome, began: float, last: Path = LAST) -> N
     entry["good"] = former
     if outcome.ok:
         entry["good"] = {"at": entry["at"], "id": outcome.id, "added": max(outcome.added, lasting)}
+    entry["held"] = {**(entries.get(job, {}).get("held") or {}), **dict.fromkeys(outcome.held, outcome.id)}
     last.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     temporary = last.with_suffix(".new")
     with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:

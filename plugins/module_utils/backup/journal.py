@@ -7,10 +7,12 @@ import json
 import os
 import typing as t
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 PATH = Path("/var/lib/smarteros/backup/restore.json")
 FORMAT = 1
+POINT = "point-"  # begins the name of a restore to a moment, which goes on in UTC as YYYYmmdd-HHMMSS
 
 # The stages, in their order. Up to FILLING everything that was there is in its place, from SWITCHING on it may be aside,
 # from TIDYING on it is no longer wanted. UNDOING comes after any of those before TIDYING.
@@ -55,6 +57,9 @@ class State:
     @property
     def command(self) -> str:
         """The command that goes on with it."""
+        if self.backup.startswith(POINT):
+            moment = datetime.strptime(self.backup[len(POINT) :], "%Y%m%d-%H%M%S")
+            return f"""ansible-playbook playbooks/restore_point.yml -e "restore_time='{moment}+00'\""""
         return " ".join(["smos restore", self.backup, *(f"--service {name}" for name in self.wanted)])
 
 

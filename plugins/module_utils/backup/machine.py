@@ -5,10 +5,13 @@ specification, secrets and routes stay as they are.
 
 from __future__ import annotations
 
+import hashlib
 import re
+import socket
 import time
 import typing as t
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from ansible_collections.smartercl.smarteros.plugins.module_utils import probe, stack_state
 from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.config import Config, ServiceData
@@ -19,6 +22,7 @@ POLL_S = 0.5
 STOP_S = 180.0  # longest grace period of a stack, and some
 START_S = 600.0
 FAILURES = 4  # tasks that may end before a service is given up on
+IDENTITY = Path("/etc/machine-id")
 HOST = re.compile(r"Host\(`([^`]+)`\)")
 
 Json = dict[str, t.Any]
@@ -36,6 +40,15 @@ class Seen:
     config: str  # hash of the stack
     wanted: t.Mapping[str, int] = field(default_factory=dict)
     images: t.Mapping[str, str] = field(default_factory=dict)  # by container
+
+
+def name(identity: Path = IDENTITY) -> str:
+    """This machine's name, and a sign that no other one has: a machine that takes another's place often takes its name too."""
+    try:
+        sign = hashlib.sha256(identity.read_bytes().strip()).hexdigest()[:8]
+    except OSError:
+        return socket.gethostname()
+    return f"{socket.gethostname()} ({sign})"
 
 
 def look(engine: Engine) -> dict[str, Seen]:

@@ -13,6 +13,8 @@ FORMAT = 1
 ID = re.compile(r"\A\d{8}-\d{6}\Z")  # YYYYMMDD-HHMMSS, UTC
 DATABASE, GLOBALS, VOLUME, REDIS, FOLDER, FILE = "database", "globals", "volume", "redis", "folder", "file"
 COMPLETE, PARTIAL = "complete", "partial"
+ACCOUNTS, MACHINE = "accounts", "machine"  # what is filed like a service and is none: see take_files
+BY_HAND = (ACCOUNTS, MACHINE)  # their files are read by hand; a restore passes them over
 
 Json = dict[str, t.Any]
 

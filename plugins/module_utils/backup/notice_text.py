@@ -1,5 +1,5 @@
 # Copyright (c) SmarterCL. All rights reserved. See LICENSE.
-"""What the admin reads when a job of the backups fails, goes on failing, or works again. Pure."""
+"""What the admin reads: that a job of the backups fails, goes on failing, or works again; or what a person says. Pure."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import typing as t
 from dataclasses import dataclass
 
 FAILED, REMINDED, RECOVERED = "failed", "still_failing", "recovered"
+SAID = "said"  # by a person, and told as it stands
 SPANISH = "es"
 MAX_MESSAGE = 300  # characters; more is in the machine's own log
 
@@ -18,12 +19,16 @@ _JOBS: t.Mapping[str, t.Mapping[str, str]] = {
         "copy": "la copia remota del respaldo",
         "check": "la revisión de los respaldos",
         "drill": "el simulacro de restauración",
+        "wal": "el archivo continuo de PostgreSQL",
+        "wal base": "la copia completa de PostgreSQL",
     },
     "en": {
         "backup": "the backup",
         "copy": "the remote copy of the backup",
         "check": "the check of the backups",
         "drill": "the restore drill",
+        "wal": "the archive of PostgreSQL",
+        "wal base": "the full copy of PostgreSQL",
     },
 }
 # Told in one line each: a template of WhatsApp takes no line breaks
@@ -32,16 +37,23 @@ _LINES: t.Mapping[str, t.Mapping[str, str]] = {
         FAILED: "falló {job}: {message}",
         REMINDED: "sigue fallando {job} desde el {since}: {message}",
         RECOVERED: "volvió a funcionar {job}, que fallaba desde el {since}",
+        SAID: "{message}",
     },
     "en": {
         FAILED: "{job} failed: {message}",
         REMINDED: "{job} has been failing since {since}: {message}",
         RECOVERED: "{job} works again; it had failed since {since}",
+        SAID: "{message}",
     },
 }
 _SUBJECTS: t.Mapping[str, t.Mapping[str, str]] = {
-    "es": {FAILED: "falló {job}", REMINDED: "sigue fallando {job}", RECOVERED: "volvió a funcionar {job}"},
-    "en": {FAILED: "{job} failed", REMINDED: "{job} keeps failing", RECOVERED: "{job} works again"},
+    "es": {
+        FAILED: "falló {job}",
+        REMINDED: "sigue fallando {job}",
+        RECOVERED: "volvió a funcionar {job}",
+        SAID: "aviso",
+    },
+    "en": {FAILED: "{job} failed", REMINDED: "{job} keeps failing", RECOVERED: "{job} works again", SAID: "notice"},
 }
 _PLACES: t.Mapping[str, str] = {"es": "SmarterOS, ambiente {where}", "en": "SmarterOS, environment {where}"}
 _NEXT: t.Mapping[str, str] = {
@@ -66,7 +78,7 @@ _CHANGING = re.compile(
 class News:
     """What there is to tell of a job. ``since`` is when it began to fail."""
 
-    what: str  # FAILED, REMINDED or RECOVERED
+    what: str  # FAILED, REMINDED, RECOVERED or SAID
     job: str
     message: str
     since: float

@@ -30,6 +30,7 @@ WEBHOOK, EMAIL, WHATSAPP = "webhook", "email", "whatsapp"
 _MOST = 64 * 1024  # bytes of an answer that are read
 
 Settings = t.Mapping[str, t.Any]
+Secret = t.Callable[[str], str]  # the secret in the file of this path; raises Unsent
 
 
 class Unsent(Exception):
@@ -123,50 +124,53 @@ class WhatsApp:
             raise Unsent(exc.message) from None
 
 
-def way_of(name: str, settings: Settings) -> Way:
-    """The channel of that name as it is configured; secrets come from the files that the settings name. Raises Unsent."""
+def way_of(name: str, settings: Settings, secret: Secret | None = None) -> Way:
+    """The channel of that name as it is configured. Raises Unsent.
+
+    ``secret`` gives what is in the files that the settings name; they are read where there is none.
+    """
     try:
-        return _MAKERS[name](settings)
+        return _MAKERS[name](settings, secret or _secret)
     except KeyError as exc:
         raise Unsent(f"{exc.args[0]} is not set") from None
     except (TypeError, ValueError, AttributeError):
         raise Unsent("its settings have another shape than they should") from None
 
 
-def _webhook(settings: Settings) -> Way:
-    url = _secret(settings["url_file"]) if settings.get("url_file") else str(settings["url"])
-    return Webhook(url, _optional(settings, "token_file"))
+def _webhook(settings: Settings, secret: Secret) -> Way:
+    url = secret(settings["url_file"]) if settings.get("url_file") else str(settings["url"])
+    return Webhook(url, _optional(settings, "token_file", secret))
 
 
-def _mail(settings: Settings) -> Way:
+def _mail(settings: Settings, secret: Secret) -> Way:
     server = mail.Server(
         host=str(settings["host"]),
         port=int(settings.get("port") or 0),
         user=str(settings.get("user") or ""),
-        password=_optional(settings, "password_file"),
+        password=_optional(settings, "password_file", secret),
         sender=str(settings["from"]),
         tls=str(settings.get("tls") or mail.STARTTLS),
     )
     return Mail(server, str(settings["to"]))
 
 
-def _whatsapp(settings: Settings) -> Way:
+def _whatsapp(settings: Settings, secret: Secret) -> Way:
     return WhatsApp(
         url=str(settings["url"]),
         number=str(settings["phone_number_id"]),
-        token=_secret(settings["token_file"]),
+        token=secret(settings["token_file"]),
         to=str(settings["to"]),
         template=str(settings.get("template") or TEMPLATE),
         language=str(settings.get("language") or LANGUAGE),
     )
 
 
-_MAKERS: t.Mapping[str, t.Callable[[Settings], Way]] = {WEBHOOK: _webhook, EMAIL: _mail, WHATSAPP: _whatsapp}
+_MAKERS: t.Mapping[str, t.Callable[[Settings, Secret], Way]] = {WEBHOOK: _webhook, EMAIL: _mail, WHATSAPP: _whatsapp}
 NAMES = tuple(_MAKERS)
 
 
-def _optional(settings: Settings, key: str) -> str:
-    return _secret(settings[key]) if settings.get(key) else ""
+def _optional(settings: Settings, key: str, secret: Secret) -> str:
+    return secret(settings[key]) if settings.get(key) else ""
 
 
 def _secret(path: str) -> str:

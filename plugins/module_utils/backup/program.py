@@ -24,6 +24,7 @@ from ansible_collections.smartercl.smarteros.plugins.module_utils.backup import 
     restic,
     take,
 )
+from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.refused import AGAIN, Refused
 from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.restic import ResticError
 from ansible_collections.smartercl.smarteros.plugins.module_utils.engine import Engine, EngineError
 from ansible_collections.smartercl.smarteros.plugins.module_utils.errors import row
@@ -44,7 +45,7 @@ def main(argv: t.Sequence[str] | None = None) -> int:
     try:
         code, result = _COMMANDS[words.command](words, config.read(Path(words.config)), Engine())
         errors: list[Json] = result.pop("errors", [])
-    except (take.Refused, job.Busy, config.ConfigError, ResticError, EngineError, OSError) as exc:
+    except (Refused, job.Busy, config.ConfigError, ResticError, EngineError, OSError) as exc:
         code, result, errors = _code(exc), {}, [_row(words.command, exc)]
     document = {
         "command": words.command,
@@ -91,7 +92,9 @@ def _copy(words: argparse.Namespace, known: config.Config, _engine: Engine) -> A
 def _check(words: argparse.Namespace, known: config.Config, _engine: Engine) -> Answer:
     def work() -> tuple[job.Outcome, list[Json]]:
         try:
-            catalogue.verify(restic.local(known), subset=words.subset, host=known.host)
+            repository = restic.local(known)
+            repository.unlock()  # of a restore or a drill that was killed: nothing else of ours is at work
+            catalogue.verify(repository, subset=words.subset, host=known.host)
         except ResticError as exc:
             return job.Outcome(False, exc.message), [
                 row("check of the repository", exc.message, known.path, exc.following)
@@ -113,7 +116,7 @@ def _drill(words: argparse.Namespace, known: config.Config, engine: Engine) -> A
 
     report = _perform(words, known, job.DRILL, _run_id(words), work)
     errors = [
-        row(str(each["what"]), f"expected {each['expected']}, found {each['found']}", str(report["backup"]), take.AGAIN)
+        row(str(each["what"]), f"expected {each['expected']}, found {each['found']}", str(report["backup"]), AGAIN)
         for each in report["checks"]
         if not each["ok"]
     ]
@@ -136,6 +139,28 @@ def _list(_words: argparse.Namespace, known: config.Config, _engine: Engine) -> 
         for each in found
     ]
     return (FAILED if errors else DONE), {"backups": backups, "errors": errors}
+
+
+def _wal(words: argparse.Namespace, known: config.Config, engine: Engine) -> Answer:
+    from ansible_collections.smartercl.smarteros.plugins.module_utils.backup import wal_job
+
+    return _told(wal_job.push(known, engine, _run_id(words), _say))
+
+
+def _wal_base(words: argparse.Namespace, known: config.Config, engine: Engine) -> Answer:
+    from ansible_collections.smartercl.smarteros.plugins.module_utils.backup import wal_job
+
+    return _told(wal_job.base(known, engine, _run_id(words), _say, patience_s=words.wait))
+
+
+def _wal_list(_words: argparse.Namespace, known: config.Config, _engine: Engine) -> Answer:
+    from ansible_collections.smartercl.smarteros.plugins.module_utils.backup import wal_job
+
+    return _told(wal_job.spans(known))
+
+
+def _told(result: Json) -> Answer:
+    return (FAILED if result["errors"] else DONE), result
 
 
 def _perform(
@@ -175,17 +200,22 @@ def _parser() -> argparse.ArgumentParser:
     )
     drill.add_argument("backup", nargs="?", default="latest")
     commands.add_parser("list", parents=[every], help="what backups there are here")
+    commands.add_parser("wal", parents=[every], help="archive what PostgreSQL has written")
+    commands.add_parser(
+        "wal-base", parents=[every], help="copy the whole PostgreSQL server for its archive, where that is due"
+    )
+    commands.add_parser("wal-list", parents=[every], help="which moments of PostgreSQL can be brought back")
     return parser
 
 
 def _code(exc: Exception) -> int:
-    if isinstance(exc, take.Refused):
-        return exc.code
+    if isinstance(exc, Refused):
+        return exc.exit_code
     return REFUSED if isinstance(exc, job.Busy) else UNUSABLE
 
 
 def _row(command: str, exc: Exception) -> Json:
-    following = exc.following if isinstance(exc, (take.Refused, ResticError)) else take.AGAIN
+    following = exc.following if isinstance(exc, (Refused, ResticError)) else AGAIN
     if isinstance(exc, job.Busy):
         following = "Wait until that run has ended, then run the same command again"
     return row(command, " ".join(str(exc).split()), "", following)
@@ -221,6 +251,9 @@ def _short(document: Json) -> str:
             f"{each['id']}  {each['state']:8}  {', '.join(each['services'])}" for each in result.get("backups", ())
         ]
         return "\n".join(lines) or "no backups"
+    if document["command"] == "wal-list":
+        lines = [f"{each['since']} to {each['until']}" for each in result.get("spans", ())]
+        return "\n".join(lines) or "no moment can be brought back"
     what = f" {result['backup']}" if result.get("backup") else ""
     return f"{document['command']}{what}: {'ok' if document['ok'] else 'failed'} in {document['duration_s']} s"
 
@@ -231,4 +264,7 @@ _COMMANDS: t.Mapping[str, t.Callable[[argparse.Namespace, config.Config, Engine]
     "check": _check,
     "drill": _drill,
     "list": _list,
+    "wal": _wal,
+    "wal-base": _wal_base,
+    "wal-list": _wal_list,
 }

@@ -220,8 +220,10 @@ class Repository:
 
     def unlock(self) -> None:
         """Free locks of processes that are gone, and remove what such processes have left half written."""
-        self._do("unlock", limits=LISTING)
-        held = self._locks()
+        held: list[told.Json] = []
+        if self._may_be_locked():
+            self._do("unlock", limits=LISTING)
+            held = self._locks()
         if held and all(map(_gone, held)):
             self._do("unlock", "--remove-all", limits=LISTING)
             held = []
@@ -234,10 +236,14 @@ class Repository:
 
     def _locks(self) -> list[told.Json]:
         """Who holds it, as they said themselves."""
-        if not self.elsewhere and not any(Path(self.location).glob("locks/*")):
+        if not self._may_be_locked():
             return []
         names = self._do("list", "locks", "--no-lock", limits=LISTING).stdout.decode().split()
         return [told.whole_json(self._do("cat", "lock", each, "--no-lock", limits=LISTING).stdout) for each in names]
+
+    def _may_be_locked(self) -> bool:
+        """On this machine each lock is a file; elsewhere only asking tells."""
+        return self.elsewhere or any(Path(self.location).glob("locks/*"))
 
     def size(self) -> int:
         """Bytes that it occupies."""

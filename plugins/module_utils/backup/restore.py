@@ -21,8 +21,9 @@ from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.checks 
 from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.config import Config
 from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.journal import Journal, State
 from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.manifest import Part
+from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.refused import Refused
 from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.restore_places import Place, Source
-from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.restore_plan import Asked, Plan, Refused
+from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.restore_plan import Asked, Plan
 from ansible_collections.smartercl.smarteros.plugins.module_utils.engine import Engine
 
 FAILED = 1  # exit code
@@ -167,6 +168,7 @@ class Restoration:
         with self._taking_back(lambda: (state, [place for place, _part in places] or None)):
             plan, source = self._world.plan(Asked(state.backup or state.asked, state.wanted), state.source)
             self._world.room(plan)
+            source.free()
             safe = state.safety if state.stage == journal.FILLING else ""  # since then nobody has written
             state = self._write(
                 state, stage=journal.BEGUN, backup=plan.manifest.id, services=plan.services, safety=safe, checks=()

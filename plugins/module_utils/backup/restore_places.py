@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 import typing as t
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ansible_collections.smartercl.smarteros.plugins.module_utils.backup import checks, redis, volumes
@@ -38,6 +38,15 @@ class Source:
     repository: Repository
     manifest: Manifest
     snapshots: t.Mapping[str, str]
+    _roles: dict[str, str] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def free(self) -> None:
+        """Take away the locks of runs that were killed: a check's or a prune's would keep us out. Only under the machine's lock."""
+        try:
+            self.repository.unlock()
+        except ResticError:
+            if not self.repository.elsewhere:
+                raise  # a place elsewhere that lets nothing be removed can be read all the same, or says why not
 
     def snapshot(self, part: Part) -> str:
         """The snapshot of a part, in this repository."""
@@ -48,11 +57,15 @@ class Source:
         return self.repository.stream_into(self.snapshot(part), filename, list(argv), env)
 
     def globals_of(self, server: str) -> str:
-        """The roles of a server as they were dumped: filed with whichever service came first. Empty where there are none."""
-        for part in self.manifest.parts:
-            if part.kind == GLOBALS and part.name == server:
-                return self.repository.read(self.snapshot(part), GLOBALS_FILE).decode()
-        return ""
+        """The roles of a server as they were dumped: filed with whichever service came first. Empty where there are none.
+
+        Read once: each of its databases asks, and a snapshot never changes.
+        """
+        if server not in self._roles:
+            part = next((each for each in self.manifest.parts if (each.kind, each.name) == (GLOBALS, server)), None)
+            read = self.repository.read(self.snapshot(part), GLOBALS_FILE).decode() if part else ""
+            self._roles[server] = read
+        return self._roles[server]
 
 
 class Place(t.Protocol):

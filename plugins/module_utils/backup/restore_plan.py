@@ -10,10 +10,11 @@ import typing as t
 import zlib
 from dataclasses import dataclass, field
 
-from ansible_collections.smartercl.smarteros.plugins.module_utils.backup import journal
+from ansible_collections.smartercl.smarteros.plugins.module_utils.backup import guard, journal
 from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.checks import Check, keys, wrong
 from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.config import Config, ServiceData
 from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.manifest import (
+    BY_HAND,
     DATABASE,
     FOLDER,
     REDIS,
@@ -21,26 +22,18 @@ from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.manifes
     Manifest,
     Part,
 )
+from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.refused import Refused
 
 LATEST = "latest"
 SAFETY = "restore"  # reason of a backup that was taken before a restore
 PLACED = (DATABASE, VOLUME, FOLDER, REDIS)  # kinds that have a place on the machine; the deploy makes the others
+WHICH = "Name the one that is meant: smos restore ID"
 SPACE = 2  # times the bytes of the backup must be free
 NAME_BYTES = 63  # of a PostgreSQL identifier; what is longer would be cut off without a word
 
 # What follows from a journal
 BEGIN, OVER, FORWARD, TIDY, BACK = "begin", "start over", "go on", "tidy", "switch back"
 INVALID, UNUSABLE, REFUSED = 2, 3, 4  # exit codes
-
-
-class Refused(Exception):
-    """It cannot be, and nothing was touched. ``following`` says what to do."""
-
-    def __init__(self, why: str, exit_code: int, following: str) -> None:
-        super().__init__(why)
-        self.why = why
-        self.exit_code = exit_code
-        self.following = following
 
 
 @dataclass(frozen=True)
@@ -95,6 +88,28 @@ def latest(manifests: t.Sequence[Manifest], config: Config, services: t.Sequence
         names = ", ".join(sorted(wanted))
         raise Refused(f"no backup of {names} is there", INVALID, "List what there is by: smos backups")
     return max(usable, key=lambda one: (held[one.id], one.id))
+
+
+def doubt(manifest: Manifest, manifests: t.Iterable[Manifest], floor_percent: int) -> str:
+    """Why a backup cannot simply be the latest: another machine's, which is older, holds far more. Empty where it can.
+
+    A machine that was made anew after a disaster backs up empty databases until something is brought back. One that has
+    once held as much itself is no such machine.
+    """
+    alike = [one for one in manifests if one.environment == manifest.environment and one.id < manifest.id]
+    own = [manifest, *(one for one in alike if one.machine == manifest.machine)]
+    for other in sorted(alike, key=lambda one: one.id, reverse=True):
+        if other.machine == manifest.machine or other.reason == SAFETY:
+            continue
+        most = {key: max(_databases(one).get(key, 0) for one in own) for key in _databases(manifest)}
+        for (service, name), before in _databases(other).items():
+            now = most.get((service, name))
+            if now is not None and guard.shrunk(before, now, floor_percent):
+                return (
+                    f"backup {manifest.id} of the machine {manifest.machine} holds far less than the older backup {other.id} of"
+                    f" {other.machine}: of database {name} {guard.size(now)}, not {guard.size(before)}"
+                )
+    return ""
 
 
 def plan(manifest: Manifest, config: Config, asked: Asked) -> Plan:
@@ -162,6 +177,12 @@ def newer(release: str, than: str) -> bool:
     return bool(mine and other and padded[0] > padded[1])
 
 
+def _databases(manifest: Manifest) -> dict[tuple[str, str], int]:
+    """Bytes of each dump, by service and database, of the services that are whole."""
+    whole = {name: each for name, each in manifest.services.items() if not each.error}
+    return {(name, one.name): one.bytes for name, each in whole.items() for one in each.parts if one.kind == DATABASE}
+
+
 _KEYS_NEXT = (
     "Put the secrets of the time of the backup into the environment's vault and deploy, then run the same command again"
 )
@@ -180,8 +201,17 @@ def _belongs(manifest: Manifest, config: Config) -> None:
 
 def _names(manifest: Manifest, config: Config, asked: Asked) -> list[str]:
     """The services, in the backup's order. Those that were named must all be whole; of all, every one that has a place here."""
+    aside = [name for name in asked.services if name in BY_HAND]
+    if aside:
+        raise Refused(
+            f"a restore does not bring {' and '.join(aside)} back",
+            INVALID,
+            f"Read it by hand, {_by_hand(manifest, config, aside[0])}",
+        )
     held = [
-        name for name, each in manifest.services.items() if each.error or any(one.kind in PLACED for one in each.parts)
+        name
+        for name, each in manifest.services.items()
+        if name not in BY_HAND and (each.error or any(one.kind in PLACED for one in each.parts))
     ]
     unknown = [name for name in asked.services if name not in held]
     if unknown:
@@ -237,10 +267,19 @@ def _left_out(manifest: Manifest, config: Config, asked: Asked, names: t.Sequenc
         for name, each in manifest.services.items()
         if name not in names and any(part.kind in PLACED for part in each.parts)
     ]
+    aside = [name for name in BY_HAND if name in manifest.services and manifest.services[name].parts]
     return [
         *([f"backup {manifest.id} holds nothing of {', '.join(lacking)}: they stay as they are"] if lacking else []),
         *([f"{', '.join(more)} of backup {manifest.id} is not installed here: left out"] if more else []),
+        *([f"{' and '.join(aside)} can only be read by hand, {_by_hand(manifest, config, aside[0])}"] if aside else []),
     ]
+
+
+def _by_hand(manifest: Manifest, config: Config, name: str) -> str:
+    """How to read what no restore puts anywhere: accounts have owners of their own, and the deploy makes a machine's files."""
+    where = f"-r {config.path} -p {config.password_file}"
+    command = f"restic {where} dump --tag id={manifest.id},service={name} latest {name}.tar | tar -tv"
+    return f"on the machine: `{command}`, see docs/backup.md"
 
 
 def _untold(manifest: Manifest, config: Config, names: t.Sequence[str]) -> list[str]:

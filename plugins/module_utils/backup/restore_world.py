@@ -21,16 +21,23 @@ from ansible_collections.smartercl.smarteros.plugins.module_utils.backup import 
 from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.checks import Check
 from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.config import Config
 from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.journal import State
-from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.manifest import DATABASE, FOLDER, REDIS, Part
+from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.manifest import (
+    DATABASE,
+    FOLDER,
+    REDIS,
+    Manifest,
+    Part,
+)
 from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.postgresql import Server
 from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.redis import Redis
+from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.refused import Refused
 from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.restore_places import (
     DatabasePlace,
     FolderPlace,
     Place,
     Source,
 )
-from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.restore_plan import Asked, Plan, Refused
+from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.restore_plan import Asked, Plan
 from ansible_collections.smartercl.smarteros.plugins.module_utils.engine import Engine
 
 LIST = "List what there is by: smos backups"
@@ -66,8 +73,7 @@ class Machine:
         }
         usable = {name: each for name, each in found.items() if _held(each, source)}
         if asked.backup == restore_plan.LATEST and usable:
-            manifests = [each.manifest for each in usable.values()]
-            wanted = restore_plan.latest(manifests, self._config, asked.services).id
+            wanted = self._latest([each.manifest for each in usable.values()], asked.services)
         else:
             wanted = self._chosen(usable, asked.backup, silent)
         chosen = usable[wanted]
@@ -109,8 +115,8 @@ class Machine:
                 progress=self._say,
                 ways=self._ways,
             )
-        except take.Refused as exc:
-            raise Refused(f"what is there cannot be backed up first: {exc.message}", exc.code, following) from exc
+        except Refused as exc:
+            raise Refused(f"what is there cannot be backed up first: {exc.why}", exc.exit_code, following) from exc
         if not taken.ok:
             raise Refused(
                 f"what is there could not be backed up first: {taken.outcome.message}", restore_plan.REFUSED, following
@@ -161,6 +167,14 @@ class Machine:
             ill = machine.healthy(self._engine, name, machine.question_of(self._engine, data))
             checks.append(Check(f"health of {name}", not ill, "healthy", ill or "healthy"))
         return checks
+
+    def _latest(self, manifests: t.Sequence[Manifest], services: t.Sequence[str]) -> str:
+        """Its id. Raises Refused where it is open which backup is meant."""
+        found = restore_plan.latest(manifests, self._config, services)
+        why = restore_plan.doubt(found, manifests, self._config.floor_percent)
+        if why:
+            raise Refused(why, restore_plan.REFUSED, restore_plan.WHICH)
+        return found.id
 
     def _chosen(
         self, usable: t.Mapping[str, catalogue.Found], wanted: str, silent: t.Sequence[t.Mapping[str, t.Any]]

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import difflib
 import shutil
-import socket
 import time
 import typing as t
 from dataclasses import asdict, dataclass
@@ -27,36 +26,34 @@ from ansible_collections.smartercl.smarteros.plugins.module_utils.backup import 
     restic,
     retention,
     sweep,
+    take_files,
     volumes,
 )
 from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.config import Config, ServiceData
 from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.manifest import Manifest, ServicePart
 from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.postgresql import PostgresError, Server
 from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.redis import Redis
+from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.refused import (
+    AGAIN,
+    INVALID,
+    UNSAFE,
+    UNUSABLE,
+    Refused,
+)
 from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.restic import Repository, ResticError
+from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.restic_told import ABSENT
+from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.take_files import Files
 from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.take_service import Around, ServiceTaker
 from ansible_collections.smartercl.smarteros.plugins.module_utils.engine import Engine, EngineError
 from ansible_collections.smartercl.smarteros.plugins.module_utils.errors import row
 
 ALL = "all"
-INVALID, UNUSABLE, UNSAFE = 2, 3, 4  # exit codes of a refusal
 RESTORING = ("restore", "rollback")  # reasons of a backup that is part of a restore: nothing is let go meanwhile
 SCHEDULED = ("asked", "timer")  # those that are copied at once; whoever waits for another one waits for something else
-AGAIN = "Repair that, then run the same command again"
 
 Json = dict[str, t.Any]
 Say = t.Callable[[str], None]
 Made = t.TypeVar("Made")
-
-
-class Refused(Exception):
-    """Nothing was taken. ``code`` is the exit code, ``following`` what to do next."""
-
-    def __init__(self, message: str, code: int, following: str = AGAIN) -> None:
-        super().__init__(message)
-        self.message = message
-        self.code = code
-        self.following = following
 
 
 @dataclass(frozen=True)
@@ -99,7 +96,15 @@ class Taken:
         """In one sentence."""
         bad = [f"{each['what']}: {each['why']}" for each in self.errors]
         late = [f"not copied to {each.remote}: {each.error}" for each in self.copies if each.error]
-        return job.Outcome(self.ok and not late, "; ".join([*bad, *late]) or "complete", self.manifest.id, self.added)
+        message = "; ".join([*bad, *late]) or "complete"
+        held = sorted(self.held) if self.verified and not late else []
+        return job.Outcome(self.ok and not late, message, self.manifest.id, self.added, held)
+
+    @property
+    def held(self) -> set[str]:
+        """The services that are whole in it."""
+        whole = {name for name, each in self.manifest.services.items() if not each.error}
+        return whole.difference(manifest.BY_HAND)
 
 
 @dataclass(frozen=True)
@@ -109,8 +114,10 @@ class Ways:
     repository: Repository | None = None
     server: t.Callable[[str], Server] | None = None
     redis: t.Callable[[str], Redis] | None = None
+    remotes: t.Mapping[str, Repository] | None = None
     last: Path = job.LAST
     verified: Path = catalogue.VERIFIED
+    machine: t.Sequence[str] = take_files.OF_MACHINE
 
 
 def take(
@@ -121,11 +128,13 @@ def take(
     reason: str = "asked",
     run: str = "",
     accept_shrunk: bool = False,
+    accounts: Files | None = None,
     progress: Say = lambda _text: None,
     ways: Ways | None = None,
 ) -> Taken:
     """Take a backup of these services (none, or ``all``: of all that run here). Only under the lock: see `job.alone`.
 
+    With all of them, or where they are named, also what `take_files` describes. ``accounts``: what the control node read.
     Raises Refused, ResticError where the repository cannot be used, and EngineError where there is no Engine.
     """
     the_ways = ways or Ways()
@@ -133,11 +142,15 @@ def take(
     here = machine.look(engine)
     notes: list[str] = []
     chosen = choose(config, here, wanted, notes)
+    beside = choose_files(wanted, accounts, the_ways.machine)
+    notes += [note for each in beside for note in each.notes]
     if reason not in RESTORING and (half := journal.unfinished()):
         raise Refused(half, UNSAFE, "Run that command first")
     repository = _opened(config, the_ways)
     there = catalogue.listing(repository, config.host)
     swept = sweep.sweep(repository, there)
+    warnings: list[str] = []
+    before = _before(config, chosen, [there.held[each].manifest for each in there.whole], reason, the_ways, warnings)
     around = Around(
         id=manifest.new_id(began, {*there.held, *there.unread, *there.loose}),
         config=config,
@@ -147,16 +160,23 @@ def take(
         redis=_once(the_ways.redis or (lambda name: Redis(engine, name))),
         say=progress,
         accept_shrunk=accept_shrunk,
-        before=[there.held[each].manifest for each in there.whole],
+        before=before,
+        warnings=warnings,
     )
     sweep.end_sessions([around.server(name) for name in sorted({each.server for each in chosen if each.databases})])
-    _need_room(around, chosen, the_ways.last)
+    need_room(
+        config,
+        lambda: sum(size(engine, around.server, each) for each in chosen) + sum(each.size for each in beside),
+        the_ways.last,
+    )
     services = {each.name: ServiceTaker(around, each, here.get(each.name)).take() for each in chosen}
+    done = {each.name: take_files.take(around, each) for each in beside}
+    services |= {name: part for name, (part, _rows) in done.items()}
     whole = Manifest(
         id=around.id,
         environment=config.environment,
         release=config.release,
-        machine=socket.gethostname(),
+        machine=machine.name(),
         services=services,
         reason=reason,
         run=run,
@@ -164,14 +184,18 @@ def take(
         versions=around.versions,
         keys={key: config.fingerprints[key] for each in chosen for key in each.keys if key in config.fingerprints},
     )
-    return _End(around, whole, the_ways, swept, notes).reach()
+    known = {name: rows for name, (_part, rows) in done.items()}
+    return _End(around, whole, the_ways, swept, notes, known).reach()
 
 
 def choose(
     config: Config, here: t.Mapping[str, machine.Seen], wanted: t.Sequence[str], notes: list[str]
 ) -> list[ServiceData]:
     """The services to take: those asked for, or all that are on this machine. Raises Refused."""
-    names = [] if ALL in wanted else list(dict.fromkeys(wanted))
+    asked = [] if ALL in wanted else list(dict.fromkeys(wanted))
+    names = [name for name in asked if name not in manifest.BY_HAND]
+    if asked and not names:
+        return []
     for name in names:
         if name not in config.services:
             near = difflib.get_close_matches(name, config.services, 3) or sorted(config.services)
@@ -191,6 +215,42 @@ def choose(
     if not found:
         raise Refused("nothing that is backed up runs on this machine", UNUSABLE, "Deploy first: smos deploy backend")
     return found
+
+
+def choose_files(
+    wanted: t.Sequence[str], accounts: Files | None, patterns: t.Sequence[str] = take_files.OF_MACHINE
+) -> list[Files]:
+    """What goes along beside the services. Raises Refused."""
+    return take_files.choose(wanted, not wanted or ALL in wanted, accounts, patterns)
+
+
+def _before(
+    config: Config,
+    chosen: t.Sequence[ServiceData],
+    own: t.Sequence[Manifest],
+    reason: str,
+    ways: Ways,
+    warnings: list[str],
+) -> list[Manifest]:
+    """The backups, newest first, that this one is held against.
+
+    Until a machine has scheduled backups of its own it asks the other places as well: one that was made anew after a disaster
+    has empty databases, and a backup of those must not pass for the newest of what was lost. What goes nowhere else (the
+    backup before a deploy) is not held up by that.
+    """
+    known = [each for each in own if each.reason in SCHEDULED]
+    have = {name for each in known for name, part in each.services.items() if not part.error}
+    if reason not in SCHEDULED or not config.remotes or have.issuperset(each.name for each in chosen):
+        return list(own)
+    for name, repository in (restic.remotes(config) if ways.remotes is None else ways.remotes).items():
+        try:
+            there = catalogue.listing(repository, config.host)
+        except ResticError as exc:
+            if exc.kind != ABSENT:
+                warnings.append(f"whether this holds less than the backups at {name} is not known: {exc.message}")
+        else:
+            known += [there.held[each].manifest for each in there.whole]
+    return sorted(known, key=lambda each: each.id, reverse=True)
 
 
 def _is_here(data: ServiceData, here: t.Mapping[str, machine.Seen]) -> bool:
@@ -217,29 +277,24 @@ def _opened(config: Config, ways: Ways) -> Repository:
     return repository
 
 
-def _need_room(around: Around, chosen: t.Sequence[ServiceData], last: Path) -> None:
-    """Refuse before anything is written where the disk could fill up.
-
-    What is enough for a first backup is enough for any: the first one adds everything, and the next does not do so again.
-    """
-    free = shutil.disk_usage(around.config.path).free
+def need_room(config: Config, data: t.Callable[[], int], last: Path = job.LAST) -> None:
+    """Refuse before anything is written where the disk could fill up; ``data`` counts the bytes that there are to save."""
+    there = next(each for each in (Path(config.path), *Path(config.path).parents) if each.is_dir())
     good = job.read_last(last).get(job.BACKUP, {}).get("good") or {}
     added = int(good["added"]) if "added" in good else None
-    if added is not None and not guard.enough_space(free, added):
-        return
-    if why := guard.enough_space(free, None, sum(_size(around, each) for each in chosen)):
-        raise Refused(why, UNSAFE, f"Free space on the disk of {around.config.path}, then run the same command again")
+    if why := guard.room(shutil.disk_usage(there).free, added, data):
+        raise Refused(why, UNSAFE, f"Free space on the disk of {config.path}, then run the same command again")
 
 
-def _size(around: Around, data: ServiceData) -> int:
+def size(engine: Engine, server: t.Callable[[str], Server], data: ServiceData) -> int:
     """About how many bytes a service has; what cannot be asked fails later, where it is said."""
     total = 0
     with contextlib.suppress(PostgresError, EngineError):
-        sizes = around.server(data.server).databases() if data.databases else {}
+        sizes = server(data.server).databases() if data.databases else {}
         total += sum(sizes.get(each, 0) for each in data.databases)
     for each in data.volumes:
         with contextlib.suppress(volumes.VolumeError, EngineError):
-            total += volumes.size(volumes.mountpoint(around.engine, each))[0]
+            total += volumes.size(volumes.mountpoint(engine, each))[0]
     return total + sum(volumes.size(Path(each))[0] for each in data.folders)
 
 
@@ -269,15 +324,26 @@ def _once(make: t.Callable[[str], Made]) -> t.Callable[[str], Made]:
 class _End:
     """What comes after the services: the manifest, the check, copies, retention."""
 
-    def __init__(self, around: Around, whole: Manifest, ways: Ways, swept: t.Sequence[str], notes: list[str]) -> None:
+    def __init__(
+        self,
+        around: Around,
+        whole: Manifest,
+        ways: Ways,
+        swept: t.Sequence[str],
+        notes: list[str],
+        known: t.Mapping[str, t.Sequence[Json]],
+    ) -> None:
         self._around = around
         self._whole = whole
         self._ways = ways
         self._swept = swept
         self._notes = notes
         self._errors = [
-            row(f"backup of {name}", each.error, name, AGAIN) for name, each in whole.services.items() if each.error
+            row(f"backup of {name}", each.error, name, AGAIN)
+            for name, each in whole.services.items()
+            if each.error and name not in known
         ]
+        self._errors += [each for rows in known.values() for each in rows]
 
     def reach(self) -> Taken:
         """Never raises for the repository: what is in it by now is told."""
@@ -343,7 +409,11 @@ class _End:
             return []
         try:
             return copies.copy_all(
-                config, self._around.repository, progress=self._around.say, verified=self._ways.verified
+                config,
+                self._around.repository,
+                remotes=self._ways.remotes,
+                progress=self._around.say,
+                verified=self._ways.verified,
             )
         except ResticError as exc:
             return [copies.CopyOutcome(each.name, (), exc.message, exc.following) for each in config.remotes]

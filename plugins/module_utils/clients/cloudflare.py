@@ -15,6 +15,7 @@ from ansible_collections.smartercl.smarteros.plugins.module_utils.transport impo
 
 URL = "https://api.cloudflare.com/client/v4"
 ZONE_READ, DNS_WRITE = "Zone: Zone Read", "Zone: DNS Write"  # permissions, as Cloudflare's pages name them
+SETTINGS_READ, SETTINGS_WRITE = "Zone: Zone Settings Read", "Zone: Zone Settings Write"
 PAGE = 5000  # records per page (the API allows far more); about 2.5 MB
 AUTOMATIC = 1  # the ttl that means "automatic"
 PROXIABLE = frozenset({"A", "AAAA", "CNAME"})
@@ -23,7 +24,6 @@ EXCLUSIVE = frozenset({"A", "AAAA", "CNAME", "NS"})  # types that decide where a
 STALE = frozenset({"81058", "81057", "81053", "81054", "81044"})
 _NO_RIGHT = frozenset({"1000", "1001", "6003", "9109", "10000"})
 _GLOBAL_KEY = re.compile(r"[0-9a-f]{37}|cfk_\w+")
-ZONE_READ, DNS_WRITE = "Zone: Zone Read", "Zone: DNS Write"  # permissions, as the dashboard names them
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
 
 
@@ -55,6 +55,15 @@ class Token:
     owner: str
     status: str
     expires: str = ""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A setting of the zone. ``editable`` is False where the zone's plan does not offer it."""
+
+    id: str
+    value: t.Any
+    editable: bool = True
 
 
 class CloudflareHttp(Http):
@@ -137,6 +146,15 @@ class Cloudflare:
         parts = _object(result.get("result"))
         made = [record_of(row) for part in ("patches", "posts") for row in _rows({"result": parts.get(part)})]
         return {record.key: record.id for record in made}
+
+    def setting(self, name: str) -> Setting:
+        """One setting; there is no call any more that gives all. Raises ApiError."""
+        return _setting_of(name, self._get(f"/zones/{self.zone_id()}/settings/{name}"))
+
+    def set_setting(self, name: str, value: t.Any) -> Setting:
+        """Change one setting; gives it as it is afterwards. Raises ApiError."""
+        path = f"/zones/{self.zone_id()}/settings/{name}"
+        return _setting_of(name, self._body(self.http.request("PATCH", path, json={"value": value})))
 
     def check(self) -> dict[str, t.Any]:
         """What the token is good for: state, account, message, expires and missing_scopes."""
@@ -341,6 +359,13 @@ def _first_error(body: t.Any) -> tuple[str, str] | None:
 def _token_of(owner: str, body: t.Mapping[str, t.Any]) -> Token:
     found = _object(body.get("result"))
     return Token(owner, str(found.get("status") or "unknown"), str(found.get("expires_on") or ""))
+
+
+def _setting_of(name: str, body: t.Mapping[str, t.Any]) -> Setting:
+    found = _object(body.get("result"))
+    if "value" not in found:
+        raise ApiError(f"Cloudflare gives the setting {name} without a value")
+    return Setting(name, found["value"], bool(found.get("editable", True)))
 
 
 def _object(value: t.Any) -> t.Mapping[str, t.Any]:

@@ -9,7 +9,23 @@ from typing import Annotated, Any
 import typer
 
 from smos import __version__, exitcodes
-from smos.cli import backup, create, deploy, inspect, machine, plan, releases, sandbox, secrets, tenant, test
+from smos.cli import (
+    backup,
+    cost,
+    create,
+    deploy,
+    inspect,
+    machine,
+    notify,
+    plan,
+    releases,
+    sandbox,
+    secrets,
+    sync,
+    tenant,
+    test,
+    update,
+)
 from smos.outcome import Failure, Outcome, Speaker
 from smos.settings import GLOBAL_OPTIONS, Settings, hoisted
 
@@ -23,12 +39,14 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain help comes in half the time
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-GROUPS = ("create", "deploy", "tenant", "sandbox", "secrets")
+GROUPS = ("create", "deploy", "tenant", "sandbox", "secrets", "sync", "update")
 app.add_typer(create.app, name="create")
 app.add_typer(deploy.app, name="deploy")
 app.add_typer(tenant.app, name="tenant")
 app.add_typer(sandbox.app, name="sandbox")
 app.add_typer(secrets.app, name="secrets")
+app.add_typer(sync.app, name="sync")
+app.add_typer(update.app, name="update")
 app.command("plan")(plan.plan)
 app.command("status")(machine.status)
 app.command("logs")(machine.logs)
@@ -42,6 +60,8 @@ app.command("rollback")(releases.rollback)
 app.command("pin")(releases.pin)
 app.command("validate")(inspect.validate)
 app.command("history")(inspect.history)
+app.command("cost")(cost.cost)
+app.command("notify")(notify.notify)
 
 
 # A newer typer carries its own click, an older one uses the package: this is the base of the errors that it raises.

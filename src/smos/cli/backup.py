@@ -17,7 +17,12 @@ AcceptShrunk = Annotated[
 
 def backup(
     ctx: typer.Context,
-    services: Annotated[list[str], typer.Argument(metavar="all|SERVICE…", help="Everything, or these services.")],
+    services: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="all|SERVICE…|tenant ID", help="Everything, these services, or those that hold data of a tenant."
+        ),
+    ],
     accept_shrunk: AcceptShrunk = False,
 ) -> int:
     """Back up now, beside what the machine does by itself every night.
@@ -25,10 +30,14 @@ def backup(
     Example: smos --env production backup all
 
     Example: smos backup n8n odoo
+
+    Example: smos backup tenant acme
     """
-    from smos import backup_work
+    from smos import backup_tenant_work, backup_work
 
     settings: Settings = ctx.obj
+    if services[0] == backup_tenant_work.TENANT:
+        return backup_tenant_work.take(services[1:], accept_shrunk, settings)
     return backup_work.take(services, accept_shrunk, settings)
 
 
@@ -51,19 +60,29 @@ def restore(
     service: Annotated[
         list[str] | None, typer.Option("--service", metavar="SERVICE", help="Only this service; may be repeated.")
     ] = None,
+    tenant: Annotated[
+        str, typer.Option("--tenant", metavar="ID", help="Only the rows and files of this tenant: RUT or slug.")
+    ] = "",
     drill: Annotated[
         bool, typer.Option("--drill", help="Restore beside what runs, check everything, take it away again.")
     ] = False,
 ) -> int:
     """Bring the data of a backup back. Production asks first. Where it fails, what ran before runs again.
 
+    With --tenant, only what that tenant has in Chatwoot, n8n, Botpress and SmarterOS; services in which tenants share rows
+    are named and passed over.
+
     Example: smos --env production restore latest --check
 
     Example: smos --env production restore 20261122-050000 --service n8n
 
     Example: smos --env production restore latest --drill
+
+    Example: smos --env production restore 20261122-050000 --tenant acme
     """
-    from smos import backup_work
+    from smos import backup_tenant_work, backup_work
 
     settings: Settings = ctx.obj
+    if tenant:
+        return backup_tenant_work.restore(wanted, tuple(service or ()), tenant, settings, drill=drill)
     return backup_work.restore(wanted, tuple(service or ()), settings, drill=drill)

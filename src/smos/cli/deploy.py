@@ -8,6 +8,10 @@ import typer
 
 from smos.settings import Settings
 
+Release = Annotated[
+    str | None, typer.Option("--release", metavar="VERSION", help="This release; else the current one.")
+]
+
 app = typer.Typer(help="Deploy the release that the specs describe.", no_args_is_help=True)
 
 
@@ -22,9 +26,7 @@ def backend(
     service: Annotated[
         list[str] | None, typer.Option("--service", metavar="SERVICE", help="Only this service; may be repeated.")
     ] = None,
-    release: Annotated[
-        str | None, typer.Option("--release", metavar="VERSION", help="This release; else the current one.")
-    ] = None,
+    release: Release = None,
     acknowledge: Annotated[
         list[str] | None,
         typer.Option(
@@ -42,3 +44,29 @@ def backend(
 
     settings: Settings = ctx.obj
     return deploy_work.carry_out(tuple(service or ()), release, settings, tuple(acknowledge or ()))
+
+
+@app.command("frontend")
+def frontend(
+    ctx: typer.Context,
+    service: Annotated[
+        list[str] | None, typer.Option("--service", metavar="SERVICE", help="Only this frontend; may be repeated.")
+    ] = None,
+    release: Release = None,
+    timeout: Annotated[
+        float | None,
+        typer.Option("--timeout", metavar="SECONDS", min=1, help="How long a build may take; else the specs say so."),
+    ] = None,
+) -> int:
+    """Bring the frontends on Vercel to the refs that the release names. What is so already is not touched.
+
+    A build is promoted once it answers; until then visitors see what they saw before.
+
+    Example: smos --env production deploy frontend --check --diff
+
+    Example: smos deploy frontend --service docs
+    """
+    from smos import frontend_work
+
+    settings: Settings = ctx.obj
+    return frontend_work.carry_out(tuple(service or ()), release, timeout, settings)

@@ -19,6 +19,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from smos.sandbox import cloudflare_settings
 from smos.sandbox.cloudflare_records import ADDRESS_KIND, PROXIABLE, Invalid, ascii_name, merged, normalised
 from smos.sandbox.provider import Call, Operation, Provider, Reply, Throttle
 
@@ -26,7 +27,6 @@ ACCOUNT = {"id": "5a4d0c1be7f24d6f9b30c8a1e2f30001", "name": "SmarterOS sandbox"
 ZONE_ID = "023e105f4ecef8ad9ca31a8372d0c353"
 ZONE_NAME = "smarterbot.cl"
 VERIFIED_ID = "ed17574386854bf78a67040be0a770b0"
-LIMITED = "sandbox-cloudflare-limited"  # a token that may read the zone and its records, and no more
 MAX_BATCH = 200
 MAX_PER_PAGE = 5_000_000
 OF_ACCOUNT, LIMITED = "cfat_sandbox", "sandbox-cloudflare-limited"
@@ -192,6 +192,18 @@ def _zone_shown(row: sqlite3.Row, call: Call) -> dict[str, Any]:
             "externally_managed": False,
         },
     }
+
+
+# --- settings of a zone -----------------------------------------------------------------------------------------------
+
+
+def get_setting(call: Call) -> Reply:
+    return success(cloudflare_settings.read(call.db, _zone(call)["id"], call.params["setting_id"]))
+
+
+def patch_setting(call: Call) -> Reply:
+    zone = _zone(call)["id"]
+    return success(cloudflare_settings.write(call.db, zone, call.params["setting_id"], call.body, _stamp(call.now)))
 
 
 # --- DNS records: reading --------------------------------------------------------------------------------------------
@@ -512,11 +524,12 @@ def _rate_headers(left: int, reset: int) -> dict[str, str]:
 
 RECORDS = "/zones/{zone_id}/dns_records"
 ONE = RECORDS + "/{record_id}"
+SETTING = "/zones/{zone_id}/settings/{setting_id}"
 
 PROVIDER = Provider(
     name="cloudflare",
     base="/cloudflare/client/v4",
-    schema=SCHEMA,
+    schema=SCHEMA + cloudflare_settings.SCHEMA,
     operations=tuple(
         Operation(method, path, name, _guarded(handler), method != "GET")
         for method, path, name, handler in (
@@ -524,6 +537,8 @@ PROVIDER = Provider(
             ("GET", "/accounts/{account_id}/tokens/verify", "accounts.tokens.verify", verify_account_token),
             ("GET", "/zones", "zones.list", list_zones),
             ("GET", "/zones/{zone_id}", "zones.get", get_zone),
+            ("GET", SETTING, "zones.settings.get", get_setting),
+            ("PATCH", SETTING, "zones.settings.edit", patch_setting),
             ("GET", RECORDS, "dns_records.list", list_records),
             ("GET", RECORDS + "/usage", "dns_records.usage", usage),
             ("GET", ONE, "dns_records.get", get_record),

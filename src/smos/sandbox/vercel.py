@@ -1,4 +1,5 @@
-"""Vercel's REST API as far as SmarterOS uses it: the token, one team, its projects, their variables and domains.
+"""Vercel's REST API as far as SmarterOS uses it: the token, one team, its projects, their variables, domains and
+deployments.
 
 Every path has the version of its endpoint, as the real one has. Traps included: a bad token is answered 403 with
 ``invalidToken``; a call without the team looks into an empty personal account; a bulk of variables is answered 201
@@ -19,6 +20,7 @@ import sqlite3
 import time
 from typing import Any
 
+from smos.sandbox import vercel_deployments as deployments
 from smos.sandbox import vercel_domains as domains
 from smos.sandbox import vercel_env as env
 from smos.sandbox import vercel_projects as projects
@@ -29,7 +31,7 @@ LIMITED = "sandbox-vercel-limited"
 ONE_PROJECT = "sandbox-vercel-project"
 EXPIRES_MS = 1_830_297_600_000  # 2028-01-01
 
-SCHEMA = projects.SCHEMA + env.SCHEMA + domains.SCHEMA
+SCHEMA = projects.SCHEMA + env.SCHEMA + domains.SCHEMA + deployments.SCHEMA
 
 
 def _error(status: int, code: str, message: str, **more: Any) -> Reply:
@@ -56,7 +58,9 @@ def fault_reply(status: int, message: str) -> Reply:
 
 
 def authenticate(call: Call, tokens: frozenset[str]) -> Reply | None:
-    """Bearer tokens; then the team that the call names, and what the token may see."""
+    """Bearer tokens; then the team that the call names, and what the token may see. Pages are seen by everybody."""
+    if call.path.startswith("/_web/"):
+        return None
     scheme, _, token = call.headers.get("authorization", "").partition(" ")
     token = token.strip()
     if scheme.lower() != "bearer" or not token:
@@ -194,6 +198,17 @@ PROVIDER = Provider(
             ("DELETE", "/v9/projects/{project}/domains/{domain}", "domains.remove", domains.remove),
             ("POST", "/v9/projects/{project}/domains/{domain}/verify", "domains.verify", domains.verify),
             ("GET", "/v6/domains/{domain}/config", "domains.config", domains.config),
+            ("GET", "/v6/deployments", "deployments.list", deployments.listed),
+            ("GET", "/v7/deployments", "deployments.list", deployments.listed),
+            ("POST", "/v13/deployments", "deployments.create", deployments.create),
+            ("GET", "/v13/deployments/{deployment}", "deployments.get", deployments.get),
+            ("GET", "/v3/deployments/{deployment}/events", "deployments.events", deployments.events),
+            ("POST", "/v10/projects/{project}/promote/{deployment}", "projects.promote", deployments.promote),
+            ("POST", "/v1/projects/{project}/rollback/{deployment}", "projects.rollback", deployments.rollback),
+            ("GET", "/v1/projects/{project}/promote/aliases", "projects.promote_aliases", deployments.promote_aliases),
+            ("GET", "/v4/aliases/{alias}", "aliases.get", deployments.alias),
+            ("GET", "/_web/{host}", "web.get", deployments.web),
+            ("GET", "/_web/{host}/{path:path}", "web.get", deployments.web),
             ("POST", "/_dns", "dns.set", domains.set_dns),
             ("DELETE", "/_dns/{name}", "dns.clear", domains.clear_dns),
         )

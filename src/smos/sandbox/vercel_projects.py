@@ -9,6 +9,7 @@ import secrets
 import sqlite3
 from typing import Any
 
+from smos.sandbox import vercel_deployments as deployments
 from smos.sandbox.provider import Call, Reply
 from smos.sandbox.vercel_wire import (
     ELSEWHERE,
@@ -39,7 +40,7 @@ UPDATED = frozenset({"name", "framework", "nodeVersion", "publicSource", "autoAs
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS vercel_projects (
     seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, name TEXT NOT NULL UNIQUE, settings TEXT NOT NULL, link TEXT,
-    paused INTEGER NOT NULL, created INTEGER NOT NULL UNIQUE, updated INTEGER NOT NULL);
+    paused INTEGER NOT NULL, live TEXT, request TEXT, created INTEGER NOT NULL UNIQUE, updated INTEGER NOT NULL);
 """
 
 
@@ -74,7 +75,7 @@ def listed(call: Call) -> Reply:
 
 
 def get(call: Call) -> Reply:
-    return Reply(200, _shown(project_of(call)))
+    return Reply(200, _shown(deployments.advance(call, project_of(call))))
 
 
 def create(call: Call) -> Reply:
@@ -105,7 +106,7 @@ def update(call: Call) -> Reply:
 
 def delete(call: Call) -> Reply:
     row = project_of(call)
-    for table in ("vercel_domains", "vercel_env"):
+    for table in ("vercel_domains", "vercel_env", "vercel_deployments"):
         call.db.execute(f"DELETE FROM {table} WHERE project_id = ?", (row["id"],))
     call.db.execute("DELETE FROM vercel_projects WHERE id = ?", (row["id"],))
     return Reply(204)
@@ -162,6 +163,10 @@ def _settings(body: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
         settings["framework"] = text(body, "framework", null=True)
         if settings["framework"] not in (None, *FRAMEWORKS):
             raise invalid("`framework` should be equal to one of the allowed values.")
+    if "autoAssignCustomDomains" in body:
+        if not isinstance(body["autoAssignCustomDomains"], bool):
+            raise invalid("`autoAssignCustomDomains` should be boolean.")
+        settings["autoAssignCustomDomains"] = body["autoAssignCustomDomains"]
     if "nodeVersion" in body:
         settings["nodeVersion"] = text(body, "nodeVersion")
         if settings["nodeVersion"] not in NODES:
@@ -204,6 +209,8 @@ def _shown(row: sqlite3.Row) -> dict[str, Any]:
         "latestDeployments": [],
         "targets": {},
         "live": False,
+        "autoAssignCustomDomains": settings.get("autoAssignCustomDomains", True),
+        "lastAliasRequest": json.loads(row["request"]) if row["request"] else None,
         "createdAt": row["created"],
         "updatedAt": row["updated"],
         **{key: settings.get(key) for key in TEXTS},

@@ -44,6 +44,8 @@ TEMPLATES: Mapping[str, str] = {
         "Hola {{1}}, la cuenta de {{2}} fue dada de baja el {{3}}. Guardamos tus datos por 30 días;"
         " responde a este mensaje si quieres recuperarla."
     ),
+    # of the machine itself: specs/messages/README.md
+    "smarteros_respaldo": "Aviso de SmarterOS, ambiente {{1}}: {{2}}. Revisa el estado con smos status.",
     "smarteros_aviso": "SmarterOS, ambiente {{1}}: {{2}}. Tiendas: {{3}}. Revisa el estado con smos tenant list.",
 }
 

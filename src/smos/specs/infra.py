@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from smos.specs.base import Clock, Count, Domain, Identifier, Line, Port, Strict, UrlPath, text
+from smos.specs.cost import Priced, Usd
 from smos.specs.secret_names import SecretName
 from smos.specs.tenant import Timezone
 
@@ -34,7 +35,8 @@ class Host(Strict):
     swap_mb: Count
     disk_gb: Count
     traffic_tb: Count
-    monthly_usd: Count
+    monthly_usd: Usd
+    priced: Priced | None = Field(None, description="Where the figure is from.")
 
 
 class Ssh(Strict):
@@ -135,6 +137,7 @@ class ZoneSettings(Strict):
 
     ssl: Literal["off", "flexible", "full", "strict"]
     always_use_https: bool
+    min_tls_version: Literal["1.0", "1.1", "1.2", "1.3"]
     brotli: bool
     http3: bool
     zero_rtt: bool
@@ -152,7 +155,8 @@ class Dns(Strict):
     records: list[AddressRecord | AliasRecord]
     tenant_record: TenantRecord
     settings: ZoneSettings
-    monthly_usd: Count
+    monthly_usd: Usd
+    priced: Priced | None = Field(None, description="Where the figure is from.")
 
 
 class RemoteRepository(Strict):
@@ -176,6 +180,19 @@ class Objectives(Strict):
     rpo_h: Count = Field(description="Hours of work that may be lost.")
 
 
+class WalArchive(Strict):
+    """Whether all that PostgreSQL writes is archived, so that any moment can be brought back."""
+
+    enabled: bool = False
+    every_s: Annotated[int, Field(ge=60, le=3600)] = Field(
+        180, description="Seconds after which what was written is safe."
+    )
+    base_days: Annotated[int, Field(ge=1, le=30)] = Field(1, description="Days between copies of the whole server.")
+    keep_days: Annotated[int, Field(ge=1, le=365)] = Field(
+        7, description="Days of which any moment can be brought back."
+    )
+
+
 class Backup(Strict):
     """When, where, how long. What is backed up is in the catalogue, service by service."""
 
@@ -190,6 +207,7 @@ class Backup(Strict):
     remotes: list[RemoteRepository] = Field(default=[], description="Where every backup is copied to.")
     upload_kib_s: Count = Field(0, description="KiB per second that copying may take; 0 for no limit.")
     floor_percent: Percent = Field(50, description="A dump below this share of the one before it is doubted.")
+    wal: WalArchive | None = Field(None, description="Archive of all that PostgreSQL writes.")
     objectives: Objectives
     notify_on_failure: bool
 

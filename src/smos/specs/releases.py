@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from smos.specs.base import Day, Identifier, Line, Strict, Text, Version, text
+from smos.specs.frontends import GitRef
 
 _NUMBERS = r"[0-9]+(?:\.[0-9]+){0,3}"
 _BOUND = rf"(?:<=?|>=?){_NUMBERS}"
@@ -83,6 +84,7 @@ class PastRelease(Strict):
     insecure: bool = Field(False, description="Known flaws make it unfit for the internet.")
     advisories: list[Advisory] = Field(default=[])
     components: dict[Identifier, Component] = Field(default={})
+    frontends: dict[Identifier, GitRef] = Field(default={}, description="By frontend: the ref of its repository.")
 
 
 class PlannedRelease(Strict):
@@ -98,6 +100,7 @@ class Versions(Strict):
 
     release: Release
     components: dict[Identifier, Component]
+    frontends: dict[Identifier, GitRef] = Field(default={}, description="By frontend: the ref of its repository.")
     upgrades: list[Upgrade] = Field(default=[])
     history: list[PastRelease]
     roadmap: list[PlannedRelease]

@@ -38,6 +38,7 @@ class IndexFiles(Strict):
     environments: RelativePath
     services: RelativePath
     secrets: RelativePath
+    frontends: RelativePath = Field("frontends/registry.yml", description="The frontends on Vercel.")
     infra: InfraFiles
     tenants: TenantFiles
     workflows: Literal["workflows"] = Field(description="Workflow templates; a fixed place, as all folders here.")

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 
-from smos.specs import infra, releases, repository, secret_names, services, tenant
+from smos.specs import frontends, infra, releases, repository, secret_names, services, tenant
 
 MODELS: dict[str, type[BaseModel]] = {
     "index": repository.Index,
@@ -18,6 +18,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "decisions": repository.Decisions,
     "environments": repository.Environments,
     "services": services.ServiceRegistry,
+    "frontends": frontends.FrontendRegistry,
     "secrets": secret_names.SecretCatalogue,
     "vps": infra.Vps,
     "network": infra.Network,

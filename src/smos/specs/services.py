@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from smos.specs.base import Count, Identifier, Line, Port, RelativePath, Strict, UrlPath, Version, text
+from smos.specs.cost import ServiceCost
 from smos.specs.secret_names import SecretName
 
 Kind = Literal["infrastructure", "backend", "frontend", "saas"]
@@ -102,6 +103,7 @@ class Service(Strict):
     optional: bool = Field(
         False, description="Tenants do without it, as disabled, where none of its secrets is configured."
     )
+    cost: ServiceCost | None = Field(None, description="Absent: nothing is paid for it by itself.")
 
 
 class Deployment(Strict):

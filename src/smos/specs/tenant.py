@@ -24,6 +24,7 @@ from smos.specs.base import (
     Text,
     text,
 )
+from smos.specs.cost import Priced, Usd
 
 Timezone = Annotated[
     str, text("[A-Z][A-Za-z_]+(?:/[A-Z][A-Za-z_-]+){0,2}", "A time zone is named as America/Santiago.")
@@ -195,6 +196,8 @@ class Plan(Strict):
         None, description="Services that the plan leaves out or adds."
     )
     trial_days: Count = Field(description="Days that may be tried free of charge.")
+    monthly_usd: Usd | None = Field(None, description="What the owner of a tenant pays; absent: not known.")
+    priced: Priced | None = Field(None, description="Where the figure is from.")
 
 
 class Bounds(Strict):
@@ -226,9 +229,11 @@ class Retention(Strict):
 
 
 class TenantCost(Strict):
-    """What a tenant costs the operator."""
+    """What a tenant costs the operator, besides what the catalogue says of services."""
 
-    monthly_usd: Count
+    monthly_usd: Usd
+    what: Line | None = Field(None, description="What is paid for.")
+    priced: Priced | None = Field(None, description="Where the figure is from.")
 
 
 class TenantRegistry(Strict):

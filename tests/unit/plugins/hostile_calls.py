@@ -7,7 +7,7 @@ import pkgutil
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -98,6 +98,16 @@ def _dokploy_compose(client: Any) -> Any:
     if not client.deployments(number):
         client.deploy(number, "title", ())
     return client.compose(number), client.deployments(number), client.queued(number, "title")
+
+
+def _vercel_build(client: Any) -> Any:
+    found = client.find("smarteros-app", lambda each: bool(each.id))
+    standing = client.standing("smarteros-app")
+    if found is None and standing is not None:
+        linked = replace(standing, project=replace(standing.project, git="github:smartercl/app"))
+        found = client.create(linked, "v1.0.0", {"smarteros": "x"}, lambda: None)
+    ident = found.id if found is not None else "dpl_x"
+    return client.deployment(ident), client.log(ident, 5)
 
 
 OPERATOR = "operator@smarterbot.cl"
@@ -221,6 +231,16 @@ CLIENTS: dict[str, Client] = {
         "vercel",
         VERCEL,
         {"find": lambda c: c.find("smarteros-app"), "variables": lambda c: c.variables("smarteros-app")},
+    ),
+    "vercel_deployments": Client(
+        "vercel",
+        VERCEL,
+        {
+            "standing": lambda c: c.standing("smarteros-app"),
+            "live": lambda c: c.live("app.smarterbot.cl"),
+            "find": lambda c: c.find("smarteros-app", lambda each: each.ended and each.state != "READY"),
+            "build": _vercel_build,
+        },
     ),
     "botpress": Client(
         "botpress",

@@ -35,12 +35,13 @@ ROW = {
     "verified": True,
     "location": ["local", "s3"],
     "state": "complete",
+    "failed": [],
     "reason": "timer",
 }
 ROWS = [
     {**ROW, "id": SAFETY, "reason": "restore"},
     ROW,
-    {**ROW, "id": OLD, "state": "partial", "verified": False, "location": ["local"]},
+    {**ROW, "id": OLD, "state": "partial", "failed": ["n8n"], "verified": False, "location": ["local"]},
 ]
 LOCKED = {"what": "lock", "where": "vps1", "why": "run X has held it for 3 minutes", "next": "Wait"}
 
@@ -182,10 +183,11 @@ def test_what_was_left_and_what_did_not_arrive_is_told(machine: Machine, capsys:
     ("words", "what", "following"),
     [
         (["backup", "n9n"], "n9n", "Did you mean n8n?"),
-        (["backup", "n8n", "mysql"], "mysql", "Choose from botpress"),
-        (["backup", "socket-proxy"], "socket-proxy", "Choose from botpress"),
+        (["backup", "n8n", "mysql"], "mysql", "Choose from accounts, botpress"),
+        (["backup", "socket-proxy"], "socket-proxy", "Choose from accounts, botpress"),
         (["backup", "all", "n8n"], "backup", "backup --help"),
-        (["backup", "tenant", "acme"], "backup tenant", "smos tenant export"),
+        (["backup", "tenant"], "backup tenant", "smos backup tenant acme"),
+        (["backup", "tenant", "acme", "beta"], "backup tenant", "smos backup tenant acme"),
         (["restore", "latest", "--service", "odo"], "odo", "Did you mean odoo?"),
         (["restore", "20261122050000"], "backup 20261122050000", f"Did you mean {NEW}?"),
         (["restore", "latets"], "backup latets", "Did you mean latest?"),
@@ -268,6 +270,20 @@ def test_where_nothing_was_backed_up_the_next_step_is_told(
     assert "smos backup all" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("rows", [ROWS, []], ids=["some", "none"])
+def test_a_place_that_does_not_answer_is_told(
+    rows: list[Any], machine: Machine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    silent = {"what": "backups at offsite", "why": "no route to host", "where": "offsite", "next": "Wait"}
+    machine.answers("backups.yml", "backups_info", backups=rows, errors=[silent])
+    assert main(["backups", "-q"]) == exitcodes.DONE
+    said = capsys.readouterr()
+    assert silent["why"] in said.err
+    assert "smos backup all" not in said.out  # a new machine would seem to have none
+    assert main(["backups", "--json"]) == exitcodes.DONE
+    assert document(capsys)["errors"] == [silent]
+
+
 def test_a_machine_that_cannot_be_asked_lists_nothing(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
     machine.answers("backups.yml", "backups_info", "runner_on_failed", errors=[LOCKED], exit_code=3, msg="!")
     assert main(["backups", "-q"]) == exitcodes.UNUSABLE
@@ -316,6 +332,50 @@ def test_production_names_what_is_replaced_and_restores_what_was_agreed_to(
     asked = capsys.readouterr().err
     assert f"Replaces the data of n8n, odoo in production by those of backup {NEW}" in asked
     assert f"Type {NEW} to go on" in asked
+
+
+def test_a_latest_that_is_in_doubt_is_asked_for_by_its_id(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    why = f"backup {NEW} of the machine vps1 (b) holds far less than the older backup {OLD} of vps1 (a)"
+    rows = [ROWS[0], {**ROW, "doubt": why}, ROWS[2]]
+    machine.answers("backups.yml", "backups_info", backups=rows)
+    monkeypatch.setattr("sys.stdin", Terminal(f"{NEW}\n"))
+    assert main(["restore", "latest", "--env", "production", "-q"]) == exitcodes.REFUSED
+    told = capsys.readouterr().err
+    assert why in told
+    assert "Name the one that is meant" in told
+    assert machine.playbooks == ["backups.yml"]
+    monkeypatch.setattr("sys.stdin", Terminal(f"{NEW}\n"))
+    assert main(["restore", NEW, "--env", "production", "-q"]) == exitcodes.DONE
+
+
+@pytest.mark.parametrize(
+    ("words", "following"),
+    [
+        (["restore", NEW], "puts back what was there before"),
+        (["restore", NEW, "--drill"], "removes what the drill has made"),
+        (["backup", "n8n"], "goes with the next backup"),
+    ],
+    ids=["restore", "drill", "backup"],
+)
+def test_ctrl_c_says_what_the_machine_does_then(
+    words: list[str],
+    following: str,
+    machine: Machine,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def stopped(wish: play.Play, *_given: Any) -> play.Played:
+        machine.wishes.append(wish)
+        return play.Played(code=exitcodes.INTERRUPTED, interrupted=True)
+
+    monkeypatch.setattr(play, "run", stopped)
+    assert main([*words, "--json"]) == exitcodes.INTERRUPTED
+    (error,) = document(capsys)["errors"]
+    assert error["why"] == "stopped by Ctrl-C"
+    assert following in error["next"]
+    assert "`smos status`" in error["next"]
 
 
 def test_who_does_not_agree_restores_nothing(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -385,7 +445,7 @@ BACKUPS = {
             {"age_h": 49.0, "verified": False, "location": [], "drill_age_d": None},
             [
                 f"backups  {NEW}, 2 d old, NOT verified, in no place; no drill yet",
-                "! backups  the newest is older than the 24 h of work that may be lost: smos backup all",
+                "! backups  the newest of everything is older than the 24 h of work that may be lost: smos backup all",
             ],
         ),
         ({"errors": [LOCKED, "copy: s3 does not answer"]}, ["! backups  lock: run X", "! backups  copy: s3"]),
@@ -428,4 +488,4 @@ def test_latest_is_the_newest_that_holds_most_of_what_is_wanted() -> None:
 
 
 def test_latest_is_none_where_nothing_is_whole() -> None:
-    assert backup_work.newest([{**ROW, "state": "partial"}, {**ROW, "reason": "restore"}]) is None
+    assert backup_work.newest([{**ROW, "failed": ROW["services"]}, {**ROW, "reason": "restore"}]) is None

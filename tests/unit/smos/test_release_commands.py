@@ -49,8 +49,9 @@ PLANNED = event("rollback_plan", plan=PLAN, changes=[CHANGE])
 
 def test_the_result_has_the_form_of_the_contract() -> None:
     taken = event("backup_take", backup={"backup": "20300102-030000"})
+    restored = event("backup_restore", restore={"backup": BACKUP, "services": ["n8n"]})
     deployed = event("stack_deploy", service="n8n", changes=[CHANGE], state={"state": "up"})
-    found = rollback_work.result_of(played(PREFLIGHT, PLANNED, taken, deployed))
+    found = rollback_work.result_of(played(PREFLIGHT, PLANNED, taken, restored, deployed))
     assert found == {
         "release": "0.1.0",
         "previous": "0.2.0",
@@ -65,6 +66,22 @@ def test_a_refused_plan_is_refused_and_nothing_was_touched() -> None:
     row = {"what": "n8n", "where": "", "why": "its data", "next": "--with-data"}
     refused = played(PREFLIGHT, event("rollback_plan", "runner_on_failed", errors=[row], exit_code=4, plan=PLAN))
     assert (refused.code, refused.errors, refused.changed) == (exitcodes.REFUSED, [row], False)
+    told = rollback_work.result_of(refused)
+    assert (told["services"], told["data"]) == ({}, {})
+
+
+def test_data_that_did_not_come_back_are_not_told_as_back() -> None:
+    row = {"what": "restore", "where": "", "why": "a key differs", "next": ""}
+    tried = {"backup": BACKUP, "services": ["n8n"]}
+    taken = event("backup_take", changed=True, backup={"backup": "20300102-030000"})
+    failed = event("backup_restore", "runner_on_failed", errors=[row], exit_code=3, restore=tried)
+    run = played(PREFLIGHT, PLANNED, taken, failed)
+    assert rollback_work.result_of(run)["data"] == {}
+
+
+def test_a_run_that_goes_on_tells_the_backup_of_the_first() -> None:
+    going_on = event("rollback_plan", plan={**PLAN, "backup": "20300102-030000"})
+    assert rollback_work.result_of(played(PREFLIGHT, going_on))["backup"] == "20300102-030000"
 
 
 def test_a_deploy_tells_its_backup(capsys: pytest.CaptureFixture[str]) -> None:

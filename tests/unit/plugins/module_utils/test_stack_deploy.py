@@ -279,6 +279,21 @@ def test_what_ran_before_does_not_start_on_data_that_were_replaced(swarm: Swarm,
     assert len([words for words in swarm.commands if "-c" in words]) == started + 2  # never the newer one again
 
 
+def test_nor_where_a_part_runs_on_them_already(tmp_path: Path) -> None:
+    swarm = Pair({NEW})
+    one = deployer(swarm, tmp_path)
+    one.deploy(pair(NEW, "new"), 60)
+    for each in swarm.services.values():
+        each["Spec"]["Mode"]["Replicated"]["Replicas"] = 0
+        each["Spec"]["Labels"][stack_state.REST_LABEL] = "data"
+    for _run in range(2):  # the second comes upon the older worker, which does run
+        with pytest.raises(DeployError) as failed:
+            one.deploy(pair(OLD, "old"), 60)
+        assert not failed.value.rolled_back or "the one before runs again" in failed.value.why
+        assert swarm.services["web_worker"]["Spec"]["TaskTemplate"]["ContainerSpec"]["Image"] == OLD
+        assert swarm.services["web_web"]["Spec"]["Mode"]["Replicated"]["Replicas"] == 0
+
+
 def test_a_stack_that_rests_is_not_what_is_wanted(swarm: Swarm, tmp_path: Path) -> None:
     one = deployer(swarm, tmp_path)
     one.deploy(wish(), 60)

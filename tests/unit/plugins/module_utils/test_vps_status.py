@@ -98,11 +98,25 @@ NOW = calendar.timegm((2026, 11, 23, 5, 0, 0))
 GOOD = {"at": "2026-11-22T05:03:00Z", "id": "20261122-050000", "added": 7}
 
 
+SETTINGS = {
+    "environment": "staging",
+    "path": "/backups",
+    "password_file": "/p",
+    "services": {name: {} for name in ("n8n", "odoo", "metabase")},
+}
+HELD = dict.fromkeys(("n8n", "odoo"), GOOD["id"])
+
+
 def backups(folder: Path, entries: dict[str, Any], verified: dict[str, Any] | None = None) -> dict[str, Any]:
-    (folder / "config.json").write_text("{}")
+    (folder / "config.json").write_text(json.dumps(SETTINGS))
     (folder / "last.json").write_text(json.dumps(entries))
     (folder / "verified.json").write_text(json.dumps(verified or {}))
-    return vps_status.backups(NOW, *(folder / f"{name}.json" for name in ("config", "last", "verified")))
+    return told(folder, ("n8n", "odoo", "mail"))
+
+
+def told(folder: Path, here: tuple[str, ...] = ()) -> dict[str, Any]:
+    config, last, verified = (folder / f"{name}.json" for name in ("config", "last", "verified"))
+    return vps_status.backups(NOW, config, last, verified, here)
 
 
 def test_a_machine_that_takes_no_backups_says_nothing_of_them(tmp_path: Path) -> None:
@@ -111,7 +125,7 @@ def test_a_machine_that_takes_no_backups_says_nothing_of_them(tmp_path: Path) ->
 
 def test_the_newest_good_backup_is_told_with_its_age_and_places(tmp_path: Path) -> None:
     entries = {
-        "backup": {"ok": True, "at": GOOD["at"], "good": GOOD},
+        "backup": {"ok": True, "at": GOOD["at"], "good": GOOD, "held": HELD},
         "drill": {"ok": True, "at": "2026-11-21T17:00:00Z", "good": {**GOOD, "at": "2026-11-21T17:00:00Z"}},
     }
     verified = {name: {"ok": True, "ids": [GOOD["id"]]} for name in ("far", "local")}
@@ -127,21 +141,51 @@ def test_the_newest_good_backup_is_told_with_its_age_and_places(tmp_path: Path) 
 
 
 def test_what_fails_is_told_beside_the_last_that_was_good(tmp_path: Path) -> None:
-    entries = {"backup": {"ok": False, "at": "2026-11-23T05:02:00Z", "message": "the disk is full", "good": GOOD}}
-    told = backups(tmp_path, entries)
-    assert (told["last"], told["location"]) == (GOOD["id"], ["local"])
-    (error,) = told["errors"]
+    failed = {"ok": False, "at": "2026-11-23T05:02:00Z", "message": "the disk is full"}
+    entries = {"backup": {**failed, "good": GOOD, "held": HELD}}
+    found = backups(tmp_path, entries)
+    assert (found["last"], found["location"]) == (GOOD["id"], ["local"])
+    (error,) = found["errors"]
     assert error["what"] == "backups: backup"
     assert "the disk is full" in error["why"]
 
 
-@pytest.mark.parametrize("entries", [{}, {"backup": {"ok": False, "good": None}}], ids=["never", "never well"])
+@pytest.mark.parametrize(
+    "entries", [{}, {"backup": {"ok": False, "good": None, "held": {}}}], ids=["never", "never well"]
+)
 def test_without_a_good_backup_there_is_no_newest(tmp_path: Path, entries: dict[str, Any]) -> None:
-    told = backups(tmp_path, entries)
-    assert (told["last"], told["age_h"], told["verified"], told["location"], told["drill_age_d"]) == (
+    found = backups(tmp_path, entries)
+    assert (found["last"], found["age_h"], found["verified"], found["location"], found["drill_age_d"]) == (
         "",
         None,
         False,
         [],
         None,
     )
+
+
+def test_the_backup_of_one_service_makes_the_others_no_younger(tmp_path: Path) -> None:
+    held = {**HELD, "odoo": "20261123-040000"}
+    later = {"ok": True, "good": {**GOOD, "id": "20261123-040000"}, "held": held}
+    found = backups(tmp_path, {"backup": later})
+    assert (found["last"], found["age_h"], found["errors"]) == (GOOD["id"], 24.0, [])
+    both = {**later, "held": dict.fromkeys(HELD, "20261123-040000")}
+    assert backups(tmp_path, {"backup": both})["age_h"] == 1.0
+    gone = {**later, "held": {**held, "n8n": "20261123-040000", "metabase": "20261001-050000"}}
+    assert backups(tmp_path, {"backup": gone})["age_h"] == 1.0, "what runs here no more does not count"
+
+
+def test_a_service_that_no_backup_holds_is_told(tmp_path: Path) -> None:
+    entry = {"ok": True, "good": GOOD, "held": {"odoo": GOOD["id"]}}
+    found = backups(tmp_path, {"backup": entry})
+    assert found["last"] == GOOD["id"]
+    (error,) = found["errors"]
+    assert (error["what"], error["next"]) == ("backups: n8n", "smos backup n8n")
+
+
+def test_settings_that_cannot_be_read_are_told(tmp_path: Path) -> None:
+    backups(tmp_path, {"backup": {"ok": True, "good": GOOD, "held": HELD}})
+    (tmp_path / "config.json").write_text("{")
+    found = told(tmp_path)
+    assert found["last"] == GOOD["id"]
+    assert "cannot be used" in found["errors"][0]["why"]

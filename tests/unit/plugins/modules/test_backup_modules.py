@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import time
 from pathlib import Path
@@ -9,13 +10,14 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.smartercl.smarteros.plugins.module_utils.backup import config, job, machine
+from ansible_collections.smartercl.smarteros.plugins.module_utils.backup import config, job, machine, take
 from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.catalogue import Found
 from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.copies import CopyOutcome
 from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.manifest import Manifest, Part, ServicePart
+from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.refused import Refused
 from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.restic_told import ResticError
 from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.restore import Restored, RestoreError
-from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.take import Refused, Taken
+from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.take import Taken
 from ansible_collections.smartercl.smarteros.plugins.module_utils.engine import EngineError
 from ansible_collections.smartercl.smarteros.plugins.module_utils.errors import row
 from ansible_collections.smartercl.smarteros.plugins.module_utils.target_lock import TargetLock
@@ -80,7 +82,7 @@ def test_a_backup_is_told_with_the_places_that_it_reached(state: Path, monkeypat
         "locations": ["local", "far"],
     }
     assert {key: told["backup"][key] for key in expected} == expected
-    assert asked == [{"wanted": ["n8n"], "reason": "deploy", "run": "run-1", "accept_shrunk": True}]
+    assert asked.pop().items() >= {"wanted": ["n8n"], "reason": "deploy", "run": "run-1", "accept_shrunk": True}.items()
     assert TargetLock(folder=state / "locks").holder() is None
 
 
@@ -132,16 +134,39 @@ def test_check_mode_tells_what_would_be_taken_and_takes_no_lock(state: Path, mon
     asked = takes(monkeypatch, Taken(MANIFEST, True))
     monkeypatch.setattr(machine, "look", lambda _engine: {"n8n": machine.Seen("n8n:2", "c")})
     monkeypatch.setattr(backup_take, "Server", lambda *_given: Sizes())
-    monkeypatch.setattr(job, "read_last", dict)
+    monkeypatch.setattr(job, "read_last", lambda _path: {})
     told = run_module(backup_take, True)
     assert [(each["service"], each["action"]) for each in told["changes"]] == [("n8n", "create"), ("files", "create")]
     assert told["changes"][0]["after"] == {"bytes": 4096, "parts": ["n8n"]}
     assert asked == []
     assert not (state / "locks").exists()
-    monkeypatch.setattr(job, "read_last", lambda: {"backup": {"good": {"added": 1 << 60}}})
+    monkeypatch.setattr(job, "read_last", lambda _path: {"backup": {"good": {"added": 1 << 60}}})
+    assert not run_module(backup_take, True).get("failed"), "what is enough for a first backup is enough for any"
+    monkeypatch.setattr(take, "size", lambda *_given: 1 << 60)
     refused = run_module(backup_take, True)
     assert (refused["failed"], refused["exit_code"]) == (True, 4)
     assert "Free space" in refused["errors"][0]["next"]
+
+
+def test_files_of_accounts_are_handed_on_and_never_shown(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = takes(monkeypatch, Taken(MANIFEST, True))
+    error = row("export of vercel", "no answer", "", "Try again")
+    secret = base64.b64encode(b"a-planted-secret").decode()
+    given: dict[str, Any] = {"files": {"vercel.json": secret}, "files_errors": [error], "files_notes": ["a note"]}
+    told = run_module(backup_take, **given)
+    assert told["changed"]
+    accounts = asked[0]["accounts"]
+    assert {name: each.data for name, each in accounts.files.items()} == {"vercel.json": b"a-planted-secret"}
+    assert (accounts.errors, accounts.notes) == ([error], ["a note"])
+    assert secret not in json.dumps(told)
+    monkeypatch.setattr(machine, "look", lambda _engine: {})
+    foretold = run_module(backup_take, True, services=["accounts"], **given)["changes"]
+    assert [(each["service"], each["after"]) for each in foretold] == [
+        ("accounts", {"bytes": 16, "parts": ["vercel.json"]})
+    ]
+    broken = run_module(backup_take, files={"vercel.json": "not base64"})
+    assert (broken["failed"], broken["exit_code"]) == (True, 2)
+    assert not (state / "locks" / "machine.json").exists()
 
 
 class Sizes:
@@ -187,9 +212,26 @@ def test_backups_are_listed_and_a_place_that_does_not_answer_fails_nothing(monke
             "verified": True,
             "location": ["local"],
             "state": "complete",
+            "failed": [],
             "reason": "timer",
+            "doubt": "",
         }
     ]
+
+
+@pytest.mark.usefixtures("state")
+def test_of_a_machine_that_took_another_one_s_place_it_is_said_what_its_backups_lack(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def held(backup: str, machine_name: str, size: int) -> Found:
+        parts = {"n8n": ServicePart((Part("database", "n8n", "a1", bytes=size),))}
+        return Found(backup, Manifest(backup, "staging", "0.2.0", machine_name, parts, "timer"), ["far"], True)
+
+    found = [held("20261123-050000", "vps1 (b)", 10), held(ID, "vps1 (a)", 1000)]
+    monkeypatch.setattr(backups_info.catalogue, "every", lambda *_: found)
+    new, old = run_module(backups_info)["backups"]
+    assert ID in new["doubt"]
+    assert old["doubt"] == ""
 
 
 # --- bringing back

@@ -77,19 +77,62 @@ def test_in_check_mode_nothing_is_written(book: Path) -> None:
     assert not book.exists()
 
 
-def test_all_of_a_stack_rests_but_a_database_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    def one(stack: str, name: str, wanted: int) -> Any:
-        return SimpleNamespace(name=f"{stack}_{name}", container_name=name, wanted=wanted)
+class Crew:
+    """A runner that only notes what it is told."""
 
-    stacks = {"dokploy": [one("dokploy", "dokploy", 1), one("dokploy", "postgres", 1), one("dokploy", "idle", 0)]}
-    paused: list[Any] = []
-    monkeypatch.setattr(stack_rest, "Engine", lambda: None)
-    monkeypatch.setattr(stack_rest.stack_state, "look", lambda _engine: stacks)
-    monkeypatch.setattr(
-        stack_rest, "Runner", lambda _engine: SimpleNamespace(pause=lambda *given: paused.append(given))
+    def __init__(self) -> None:
+        self.told: list[Any] = []
+
+    def pause(self, stack: str, names: list[str], *, for_data: bool) -> None:
+        self.told.append(("pause", stack, names, for_data))
+
+    def resume(self, stack: str, _compose: Any, names: list[str], *, for_data: bool) -> None:
+        self.told.append(("resume", stack, names, for_data))
+
+
+def one(name: str, wanted: int, labels: tuple[str, ...] = (), *, job: bool = False) -> Any:
+    rests = wanted == 0 and not job
+    container = name.partition("_")[2]
+    return SimpleNamespace(
+        name=name, container_name=container, wanted=wanted, rests=rests, labels=dict.fromkeys(labels, "data")
     )
+
+
+@pytest.fixture
+def crew(monkeypatch: pytest.MonkeyPatch) -> Crew:
+    found = Crew()
+    monkeypatch.setattr(stack_rest, "Engine", lambda: None)
+    monkeypatch.setattr(stack_rest, "Runner", lambda _engine: found)
+    monkeypatch.setattr(stack_rest, "compose_of", lambda _stack: {})
+    monkeypatch.setattr(stack_rest.journal, "unfinished", lambda: "")
+    return found
+
+
+def test_all_of_a_stack_rests_but_a_database_server(crew: Crew, monkeypatch: pytest.MonkeyPatch) -> None:
+    stack = [
+        one("dokploy_dokploy", 1),
+        one("dokploy_postgres", 1),
+        one("dokploy_idle", 0),
+        one("dokploy_x", 0, job=True),
+    ]
+    monkeypatch.setattr(stack_rest.stack_state, "look", lambda _engine: {"dokploy": stack})
     given: dict[str, Any] = {"services": ["dokploy", "n8n"], "besides": ["dokploy_postgres"]}
     assert run_module(stack_rest, **given, check=True)["rested"] == ["dokploy_dokploy"]
-    assert paused == []
+    assert crew.told == []
     assert run_module(stack_rest, **given)["changed"]
-    assert paused == [("dokploy", ["dokploy"]), ("n8n", [])]
+    assert crew.told == [("pause", "dokploy", ["dokploy", "idle"], True), ("pause", "n8n", [], True)]
+
+
+def test_what_rested_for_its_data_runs_again_unless_a_restore_is_half_done(
+    crew: Crew, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack = [one("n8n_n8n", 0, (stack_rest.stack_state.REST_LABEL,)), one("n8n_runners", 0), one("n8n_other", 1)]
+    monkeypatch.setattr(stack_rest.stack_state, "look", lambda _engine: {"n8n": stack})
+    given: dict[str, Any] = {"services": ["n8n", "redis"], "state": "awake"}
+    assert run_module(stack_rest, **given, check=True)["woken"] == ["n8n_n8n"]
+    assert crew.told == []
+    assert run_module(stack_rest, **given)["changed"]
+    assert crew.told == [("resume", "n8n", ["n8n"], True)]
+    monkeypatch.setattr(stack_rest.journal, "unfinished", lambda: "the restore was cut off")
+    assert not run_module(stack_rest, **given)["changed"]
+    assert len(crew.told) == 1

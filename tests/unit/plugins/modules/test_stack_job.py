@@ -210,6 +210,21 @@ def test_containers_rest_and_run_again_as_many_as_the_stack_says() -> None:
     assert swarm.told == [f"update {name} to 0", f"update {name} to 2"]
 
 
+def test_what_rests_for_its_data_is_not_woken_by_the_end_of_a_job() -> None:
+    swarm, name = Swarm("shutdown", looks=2), "chatwoot_chatwoot-worker"
+    one, names = runner(swarm), ["chatwoot-worker"]
+    swarm.services[name] = {"Name": name, "Labels": {"mine": "1"}, "Mode": {"Replicated": {"Replicas": 1}}}
+    one.pause("chatwoot", names)
+    assert one.resume("chatwoot", STACK.compose, names, for_data=True) == []  # it rests for a job
+    assert one.pause("chatwoot", names, for_data=True) == names  # now for its data too
+    assert one.pause("chatwoot", names, for_data=True) == one.pause("chatwoot", names) == []
+    assert one.resume("chatwoot", STACK.compose, names) == []
+    assert one.resume("chatwoot", STACK.compose, names, for_data=True) == names
+    assert swarm.services[name] == {"Name": name, "Labels": {"mine": "1"}, "Mode": {"Replicated": {"Replicas": 2}}}
+    swarm.services[name]["Mode"] = {"Replicated": {"Replicas": 0}}
+    assert one.resume("chatwoot", STACK.compose, names) == names
+
+
 # --- the module --------------------------------------------------------------------------------------------------------
 
 

@@ -235,3 +235,26 @@ def test_imports_are_followed_wherever_they_are_written(tmp_path: Path) -> None:
     path = tmp_path / "made.pyz"
     path.write_bytes(backup_program.pack(tmp_path))
     assert ran(sys.executable, "-I", path).returncode == 7
+
+
+# --- archive of PostgreSQL
+
+
+def test_without_the_archive_nothing_is_different() -> None:
+    off = {**SPEC, "wal": {"enabled": False, "every_s": 60, "base_days": 1, "keep_days": 7}}
+    without = {key: value for key, value in SPEC.items() if key != "wal"}
+    assert backup_units.units(off) == backup_units.units(without)
+    assert made(off) == made(without)
+
+
+def test_with_the_archive_two_timers_more() -> None:
+    wal = {"enabled": True, "every_s": 90, "base_days": 2, "keep_days": 14}
+    units = backup_units.units({**SPEC, "wal": wal})
+    assert set(units) - set(backup_units.units(SPEC)) == {
+        f"smos-{name}.{kind}" for name in ("wal", "wal-base") for kind in ("service", "timer")
+    }
+    assert "OnUnitActiveSec=90s" in units["smos-wal.timer"]
+    assert "OnCalendar=*-*-* 03:00:00 America/Santiago" in units["smos-wal-base.timer"]
+    assert f"ExecStart={backup_units.PROGRAM} wal --reason timer" in units["smos-wal.service"]
+    assert config.of(made({**SPEC, "wal": wal})).wal == config.Wal(True, 90, 2, 14)
+    assert not config.of(made()).wal.enabled

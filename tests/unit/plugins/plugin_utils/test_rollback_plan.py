@@ -135,6 +135,23 @@ def test_with_data_it_goes_and_the_dependents_go_first() -> None:
     assert rollback_plan.told(made, NOW)["data"][0]["restored"]
 
 
+def test_while_a_restore_is_half_done_only_what_restores_may_go_on() -> None:
+    half = "the restore of 20300103-110000 (n8n), begun at noon, was cut off while switching"
+
+    def refused(ids: list[str], with_data: bool, there: dict[str, str]) -> tuple[dict[str, str], ...]:
+        found = data({"n8n": record(there)}, {"n8n": record(A)}, ["n8n"], {"n8n": ids})
+        return rollback_plan.plan("1", "2", ["n8n"], found, with_data, NOW, half).refused
+
+    (error,) = refused([], False, A)
+    assert (error["why"], error["next"]) == (half, "Run that first, or this with --with-data")
+    assert refused(["20300103-110000"], True, B) == ()  # the restore judges whether it is the same
+    (error,) = refused(["20300103-110000"], False, B)
+    assert "--with-data" in error["next"]
+    (error,) = rollback_plan.forbidden([], "1", False, (), half)
+    assert (error["why"], "--acknowledge 1" in error["next"]) == (half, True)
+    assert rollback_plan.forbidden([], "1", True, ["1"], half) == []
+
+
 def test_without_a_backup_there_is_no_way_back() -> None:
     (error,) = planned([], True).refused
     assert "no backup of them from before" in error["why"]

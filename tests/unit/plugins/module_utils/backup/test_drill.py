@@ -20,8 +20,9 @@ from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.manifes
     ServicePart,
 )
 from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.postgresql import PostgresError, Server
+from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.refused import Refused
 from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.restore_places import Source
-from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.restore_plan import Asked, Plan, Refused
+from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.restore_plan import Asked, Plan
 from ansible_collections.smartercl.smarteros.plugins.module_utils.engine import Engine, EngineError, Executed
 
 ID = "20260101-020000"
@@ -125,6 +126,7 @@ class Bed:
         self.state = folder
         self.fail: dict[str, Exception] = {}
         self.refused: Refused | None = None
+        self.locked = True
         patch.setattr(drill, "POLL_S", 0)
         patch.setattr(Server, "in_container", lambda *_: self.server)
         patch.setattr(restore_places, "fill_database", self._database)
@@ -138,12 +140,17 @@ class Bed:
         services = {name: ServicePart(tuple(parts)) for name, parts in PARTS.items()}
         services["odoo"] = ServicePart(tuple(PARTS["odoo"]), attachments={"rows": 2, "missing": 0})
         manifest = Manifest(ID, "production", "0.2.0", "vps", services)
-        return Plan(manifest, PARTS, [], [Check("key k", True, "a", "a")]), Source(cast("Any", None), manifest, {})
+        return Plan(manifest, PARTS, [], [Check("key k", True, "a", "a")]), Source(cast("Any", self), manifest, {})
 
     def room(self, _plan: Plan) -> None:
         pass
 
+    def unlock(self) -> None:
+        """As the repository: a check that was killed has left its lock."""
+        self.locked = False
+
     def _database(self, _server: Any, name: str, _source: Source, _part: Part) -> None:
+        assert not self.locked
         if name in self.fail:
             raise self.fail[name]
 
@@ -257,3 +264,4 @@ def test_one_that_is_refused_writes_nothing(bed: Bed) -> None:
         bed.drill()
     assert list(bed.state.iterdir()) == []
     assert bed.docker.commands == []
+    assert bed.locked

@@ -35,6 +35,27 @@ def test_a_refusal_tells_what_is_free_and_what_must_be() -> None:
     assert "half of the data" in guard.enough_space(GIB, None, 8 * GIB)
 
 
+@pytest.mark.parametrize(
+    ("free", "added", "data", "enough"),
+    [
+        (6 * GIB, 3 * GIB, 100 * GIB, True),
+        (5 * GIB, 3 * GIB, 10 * GIB, True),
+        (4 * GIB, 3 * GIB, 10 * GIB, False),
+        (4 * GIB, None, 10 * GIB, False),
+        (5 * GIB, None, 10 * GIB, True),
+    ],
+    ids=["twice the growth", "half of the data", "neither", "first: too little", "first: half of the data"],
+)
+def test_what_is_enough_for_a_first_backup_is_enough_for_any(
+    free: int, added: int | None, data: int, enough: bool
+) -> None:
+    assert (guard.room(free, added, lambda: data) == "") is enough
+
+
+def test_the_data_are_counted_only_where_that_matters() -> None:
+    assert not guard.room(2 * GIB, GIB, lambda: pytest.fail("counted"))
+
+
 @given(st.integers(0, 1 << 50), st.one_of(st.none(), st.integers(0, 1 << 50)), st.integers(0, 1 << 50))
 def test_never_begins_with_less_than_the_least_free(free: int, added: int | None, data: int) -> None:
     if not guard.enough_space(free, added, data):

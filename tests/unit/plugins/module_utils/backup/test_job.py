@@ -65,6 +65,20 @@ def test_an_outcome_is_kept_and_told(lock: TargetLock, tmp_path: Path, told: lis
     assert (good["id"], good["added"]) == ("20261123-030000", 57), "a small one does not make little of the next"
 
 
+def test_of_each_service_the_last_backup_that_holds_it_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "last.json"
+    for backup, ok, held in (
+        ("1", True, ["n8n", "odoo"]),
+        ("2", True, ["odoo"]),
+        ("3", False, ["n8n"]),
+        ("4", False, []),
+    ):
+        job.write_last(job.BACKUP, job.Outcome(ok, "", backup, 0, held), 0.0, path)
+    entry = job.read_last(path)["backup"]
+    assert entry["held"] == {"n8n": "3", "odoo": "2"}
+    assert entry["good"]["id"] == "2"
+
+
 def test_a_failure_is_kept_told_and_the_last_good_one_is_remembered(
     lock: TargetLock, tmp_path: Path, told: list[Any]
 ) -> None:
@@ -179,7 +193,7 @@ def test_gently_asks_for_less_and_never_fails() -> None:
     path = os.pathsep.join(sys.path)
     words = [sys.executable, "-c", code]
     found = subprocess.run(words, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path})
-    assert found.stdout.strip() == "10", found.stderr
+    assert found.stdout.strip() == str(max(10, os.nice(0))), found.stderr
 
 
 def test_a_run_without_a_control_node_has_an_id_of_its_own() -> None:

@@ -91,3 +91,10 @@ def test_no_secret_has_a_place_in_it(kept: Journal, tmp_path: Path) -> None:
         "asked", "backup", "services", "began", "stage", "wanted", "source", "run", "safety", "replicas", "places",
         "checks", "switched", "why", "format",
     }  # fmt: skip
+
+
+def test_a_restore_to_a_moment_goes_on_by_its_own_command() -> None:
+    state = State("", "point-20261122-170300", ("n8n",), "2026-11-22T18:00:00Z")
+    assert (
+        state.command == """ansible-playbook playbooks/restore_point.yml -e "restore_time='2026-11-22 17:03:00+00'\""""
+    )

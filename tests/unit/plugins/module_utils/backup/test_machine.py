@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import socket
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -146,3 +148,13 @@ def test_healthy_is_what_runs_and_answers(swarm: Any, monkeypatch: pytest.Monkey
 def test_keys_that_are_not_those_of_the_backup_are_named() -> None:
     config = Config("production", "/backups", "/p", {}, fingerprints={"a": "1", "b": "2"})
     assert machine.keys_differ(config, {"a": "1", "b": "3", "c": "4"}) == ["b", "c"]
+
+
+def test_a_machine_that_took_another_one_s_place_has_another_name(tmp_path: Path) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    one.write_text("0123456789abcdef\n")
+    other.write_text("fedcba9876543210\n")
+    names = {machine.name(each) for each in (one, other, tmp_path / "none")}
+    assert len(names) == 3
+    assert all(each.startswith(socket.gethostname()) for each in names)
+    assert not any("0123" in each for each in names), "the id itself stays on the machine"

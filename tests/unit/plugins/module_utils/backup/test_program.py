@@ -18,7 +18,8 @@ from ansible_collections.smartercl.smarteros.plugins.module_utils.backup import 
     program,
     take,
 )
-from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.restic import ResticError
+from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.refused import Refused
+from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.restic import Repository, ResticError
 from ansible_collections.smartercl.smarteros.plugins.module_utils.engine import EngineError
 from ansible_collections.smartercl.smarteros.plugins.module_utils.target_lock import TargetLock
 
@@ -97,8 +98,8 @@ def test_a_run_of_a_control_node_keeps_its_id(machine: Path, monkeypatch: pytest
 @pytest.mark.parametrize(
     ("raised", "code"),
     [
-        (take.Refused("no such service", 2), 2),
-        (take.Refused("no room", 4, "Free space"), 4),
+        (Refused("no such service", 2), 2),
+        (Refused("no room", 4, "Free space"), 4),
         (EngineError("no answer from the Docker Engine"), 3),
         (ResticError("the password does not open it", 1, "password"), 3),
         (OSError("disk"), 3),
@@ -152,9 +153,10 @@ def test_copies_and_checks(machine: Path, monkeypatch: pytest.MonkeyPatch, capsy
     assert document["errors"][0]["next"] == "Wait"
     assert document["result"]["copies"][0]["backups"] == ["20261123-020000"]
     asked: list[str] = []
+    monkeypatch.setattr(Repository, "unlock", lambda _: asked.append("unlock"))
     monkeypatch.setattr(catalogue, "verify", lambda *_, **more: asked.append(more["subset"]))
     assert answer(capsys, machine, "check")[0] == 0
-    assert asked == ["5%"]
+    assert asked == ["unlock", "5%"], "a drill that was killed would keep the check out"
 
     def damaged(*_: Any, **__: Any) -> None:
         raise ResticError("hash mismatch", 1, "damaged")

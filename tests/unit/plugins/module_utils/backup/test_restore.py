@@ -19,13 +19,15 @@ from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.checks 
 from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.journal import Journal, State
 from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.manifest import (
     DATABASE,
+    GLOBALS,
     VOLUME,
     Manifest,
     Part,
     ServicePart,
 )
 from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.postgresql import PostgresError, Server
-from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.restic import Repository
+from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.refused import Refused
+from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.restic import Repository, ResticError
 from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.restore import (
     Restoration,
     Restored,
@@ -38,7 +40,7 @@ from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.restore
     Place,
     Source,
 )
-from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.restore_plan import Asked, Plan, Refused
+from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.restore_plan import Asked, Plan
 from ansible_collections.smartercl.smarteros.plugins.module_utils.engine import EngineError, Executed
 
 ID = "20260101-020000"
@@ -128,12 +130,20 @@ class Backup:
 
     databases: Databases
     bad: bool = False
+    locked: bool = True  # by a check that was killed
+    reads: int = 0
+
+    def unlock(self) -> None:
+        self.databases.axe.tick()
+        self.locked = False
 
     def read(self, _snapshot: str, _filename: str) -> bytes:
-        return b""
+        self.reads += 1
+        return b"CREATE ROLE n8n;"
 
     def stream_into(self, snapshot: str, filename: str, argv: Sequence[str], _env: Any) -> Executed:
         assert (snapshot, filename) == ("here-d", "n8n.dump")
+        assert not self.locked
         self.databases.axe.tick()
         self.databases.there[argv[-1]] = OLD if self.bad else NEW
         self.databases.axe.tick()
@@ -601,3 +611,28 @@ def test_killed_at_any_moment_what_was_not_chosen_is_as_it_was(tmp_path: Path) -
             break
         assert bed.world.running["odoo_odoo"] == 1
         assert bed.world.databases.there["odoo"] == "of another service"
+
+
+def test_the_roles_of_a_server_are_read_once_however_many_databases_it_has() -> None:
+    repository = Backup(Databases(Axe()))
+    parts = ServicePart((Part(GLOBALS, "pg", "g"),))
+    source = Source(cast("Repository", repository), Manifest(ID, "production", "0.1", "vps", {"n8n": parts}), {})
+    assert {source.globals_of("pg") for _ in range(3)} == {"CREATE ROLE n8n;"}
+    assert source.globals_of("another") == ""
+    assert repository.reads == 1
+
+
+@pytest.mark.parametrize("elsewhere", [True, False])
+def test_a_lock_that_cannot_be_taken_away_elsewhere_is_no_reason_not_to_read(elsewhere: bool) -> None:
+    class Stuck:
+        def unlock(self) -> None:
+            raise ResticError("nothing may be removed here", 1, "refused")
+
+    stuck = Stuck()
+    stuck.elsewhere = elsewhere  # type: ignore[attr-defined] # a double of ours
+    source = Source(cast("Repository", stuck), Manifest(ID, "production", "0.1", "vps", {}), {})
+    if elsewhere:
+        source.free()
+        return
+    with pytest.raises(ResticError):
+        source.free()

@@ -22,7 +22,8 @@ from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.manifes
     Part,
     ServicePart,
 )
-from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.restore_plan import Asked, Refused
+from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.refused import Refused
+from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.restore_plan import Asked
 
 ID = "20260101-020000"
 N8N = ServiceData(
@@ -77,6 +78,28 @@ def test_what_the_deploy_makes_is_not_brought_back() -> None:
     held = backup(services={**backup().services, "exports": ServicePart((Part(FILE, "workflows.json", "f"),))})
     assert restore_plan.plan(held, CONFIG, Asked(ID)).services == ["n8n", "odoo"]
     assert "holds nothing of exports" in refused(held, "exports").why
+
+
+@pytest.mark.parametrize("error", ["", "export of vercel: no answer"], ids=["whole", "partial"])
+def test_what_is_read_by_hand_is_passed_over_with_a_word(error: str) -> None:
+    aside = ServicePart((Part(FILE, "accounts.tar", "f"),), error)
+    held = backup(services={**backup().services, "accounts": aside, "machine": aside})
+    plan = restore_plan.plan(held, CONFIG, Asked(ID))
+    assert plan.services == ["n8n", "odoo"]
+    (told,) = [each for each in plan.warnings if "by hand" in each]
+    assert told.startswith("accounts and machine can only be read by hand, on the machine: `restic -r /")
+    assert f"dump --tag id={ID},service=accounts latest accounts.tar" in told
+    assert not any("by hand" in each for each in restore_plan.plan(held, CONFIG, Asked(ID, ("n8n",))).warnings)
+    exc = refused(held, "n8n", "accounts")
+    assert (exc.exit_code, exc.why) == (2, "a restore does not bring accounts back")
+    assert "docs/backup.md" in exc.following
+
+
+def test_the_backup_that_holds_accounts_is_not_the_latest_for_that() -> None:
+    aside = {"accounts": ServicePart((Part(FILE, "accounts.tar", "f"),))}
+    older = backup(id="20251231-020000", services={**backup().services, **aside})
+    alone = backup(id="20260102-020000", services=aside)
+    assert restore_plan.latest([older, backup(), alone], CONFIG, ()).id == ID
 
 
 def test_a_service_that_is_not_installed_any_more_is_left_out_and_told() -> None:
@@ -290,3 +313,46 @@ def test_no_name_is_ever_cut_off_and_no_two_are_the_same(name: str) -> None:
 )
 def test_releases_are_compared_by_their_numbers(one: str, other: str, newer: bool) -> None:
     assert restore_plan.newer(one, other) is newer
+
+
+# --- whether the latest is what is meant
+
+
+def dumped(backup_id: str, machine: str, size: int, **more: Any) -> Manifest:
+    part = Part(DATABASE, "odoo", "d", bytes=size)
+    return backup(id=backup_id, machine=machine, services={"odoo": ServicePart((part,), more.pop("error", ""))}, **more)
+
+
+FULL = dumped("20260101-020000", "vps (a)", 2 << 30)
+EMPTY = dumped("20260102-020000", "vps (b)", 40 << 10)
+
+
+def test_an_empty_machine_that_took_another_one_s_place_is_doubted_and_both_are_named() -> None:
+    assert restore_plan.doubt(EMPTY, [FULL, EMPTY], 50) == (
+        "backup 20260102-020000 of the machine vps (b) holds far less than the older backup 20260101-020000 of vps (a):"
+        " of database odoo 40 KiB, not 2.0 GiB"
+    )
+    again = replace(EMPTY, id="20260103-020000")
+    assert restore_plan.doubt(again, [FULL, EMPTY, again], 50), "two that are empty are no better than one"
+
+
+@pytest.mark.parametrize(
+    "older",
+    [
+        replace(FULL, machine="vps (b)"),
+        replace(FULL, environment="staging"),
+        replace(FULL, reason="restore"),
+        replace(FULL, id="20260109-020000"),
+        dumped(FULL.id, "vps (a)", 2 << 30, error="it was cut off"),
+        dumped(FULL.id, "vps (a)", 70 << 10),
+    ],
+    ids=["its own", "of another environment", "before a restore", "newer", "not whole", "not far more"],
+)
+def test_it_is_not_doubted_beside_one_that_is(older: Manifest) -> None:
+    assert restore_plan.doubt(EMPTY, [older, EMPTY], 50) == ""
+
+
+def test_a_machine_that_was_brought_back_may_shrink_like_any() -> None:
+    brought = dumped("20260101-090000", "vps (b)", 2 << 30)
+    assert restore_plan.doubt(EMPTY, [FULL, brought, EMPTY], 50) == ""
+    assert restore_plan.doubt(EMPTY, [FULL, EMPTY], 0) == "", "who turned the floor off is not asked"
