@@ -36,7 +36,7 @@ def started(smos: Instance, each: Shop) -> subprocess.Popen[str]:
 def test_sixteen_creations_at_once_make_sixteen_tenants(smos: Instance) -> None:
     shops = [shop(number) for number in range(16)]
     done = [ended(run) for run in [started(smos, each) for each in shops]]
-    assert [each.code for each in done] == [0] * 16, "\n".join(map(str, done))
+    assert not (failed := [str(each) for each in done if each.code != 0]), "\n".join(failed)
     assert set(smos.phases().values()) == {"active"}
     assert smos.inventory().wrong(each.rut for each in shops) == []
     assert smos.locks() == []

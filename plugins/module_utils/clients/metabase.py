@@ -7,6 +7,7 @@ graphs are sparse in new releases and full in older ones: what is not there mean
 
 from __future__ import annotations
 
+import random
 import re
 import time
 import typing as t
@@ -17,8 +18,9 @@ from ansible_collections.smartercl.smarteros.plugins.module_utils.errors import 
 from ansible_collections.smartercl.smarteros.plugins.module_utils.transport import Answer, Http, Policy
 
 PAGE = 500  # items of one list request, where Metabase has pages
-GRAPH_ATTEMPTS = 8  # how often a graph is written anew because somebody else was faster
+GRAPH_ATTEMPTS = 60  # each refusal means that somebody else got through: many runs at once take as many turns
 _PAUSE = 0.1  # seconds; grows with each attempt
+_LONGEST_PAUSE = 1.0
 ALL_USERS, ADMINISTRATORS = "all-internal-users", "admin"
 _MAGIC_NAMES = {"All Users": ALL_USERS, "All internal users": ALL_USERS, "Administrators": ADMINISTRATORS}
 ROOT = "root"
@@ -327,7 +329,8 @@ class Metabase:
                 # A lost answer to our own write has moved the revision, too: writing the same again does no harm
                 if exc.kind != errors.CONFLICT or attempt == GRAPH_ATTEMPTS:
                     raise
-            self._sleep(_PAUSE * attempt)
+            # By chance, so that those who were refused together do not meet again
+            self._sleep(min(_PAUSE * attempt, _LONGEST_PAUSE) * random.uniform(0.1, 1.0))  # noqa: S311  # jitter
             revision = reread()
         raise AssertionError("the loop above returns or raises")
 
