@@ -12,6 +12,7 @@ DEV := $(STATE)/dev
 PYTHON := "$(DEV)/bin/python"
 export PATH := $(DEV)/bin:$(PATH)
 # Tests and linters see this checkout, whatever the caller's shell has set.
+export SMOS_LANG := en
 unexport SMOS_ENV SMOS_SPECS_REPO SMOS_PROJECT_DIR ANSIBLE_CONFIG ANSIBLE_COLLECTIONS_PATH
 UV_VERSION := 0.13.9
 PYTEST_WORKERS ?= 2
@@ -40,13 +41,15 @@ lint: dev
 	antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs self .
 	$(PYTHON) tests/tools/reference.py --check
 	$(PYTHON) tests/tools/decisions.py --check
+	$(PYTHON) tests/tools/messages.py --check
 	$(PYTHON) tests/tools/sanity.py
 
 # docs/reference.md from the documentation in the code, docs/decisions.md from specs/decision-tree.yml, and CHANGELOG.md from
-# changelogs/. A release is not made by that: its fragments stay (CONTRIBUTING.md says how one is made).
+# changelogs/; the catalogues of src/smos/locale from the texts in the source. A release is not made by that: its fragments stay (CONTRIBUTING.md says how one is made).
 docs: dev
 	$(PYTHON) tests/tools/reference.py
 	$(PYTHON) tests/tools/decisions.py
+	$(PYTHON) tests/tools/messages.py
 	tests/tools/changelog.sh
 
 fmt: dev

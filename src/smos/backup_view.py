@@ -7,6 +7,7 @@ import calendar
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from gettext import gettext as _
 from typing import Any
 
 from smos import tenant_work
@@ -60,9 +61,16 @@ def show_taken(outcome: Outcome) -> None:
         tenant_work.show_changes(result["changes"])
     elif result.get("backup"):
         state = result.get("state", COMPLETE)
-        verified = "verified" if result["verified"] else "NOT verified"
-        _say(f"backup {result['backup']}: {state}, {size(result['bytes'])}, {result['files']} files, {verified}")
-        whose = f", for tenant {result['tenant']}" if result.get("tenant") else ""
+        _say(
+            _("backup {backup}: {state}, {size}, {files} files, {verified}").format(
+                backup=result["backup"],
+                state=state,
+                size=size(result["bytes"]),
+                files=result["files"],
+                verified=_verified(result["verified"]),
+            )
+        )
+        whose = ", " + _("for tenant {tenant}").format(tenant=result["tenant"]) if result.get("tenant") else ""
         _say(f"  {words(result['services'])}{whose}")
         _say_notes(result)
 
@@ -73,14 +81,14 @@ def show_all(rows: Sequence[Mapping[str, Any]], now: float) -> None:
     from rich.table import Table
 
     if not rows:
-        _say("no backups yet: smos backup all")
+        _say(_("no backups yet: smos backup all"))
         return
-    heads = ("", "backup", "age", "release", "size", "state", "verified", "location", "services")
-    table = Table(*heads, box=None, pad_edge=False, header_style="dim")
+    heads = (_("backup"), _("age"), _("release"), _("size"), _("state"), _("verified"), _("location"), _("services"))
+    table = Table("", *heads, box=None, pad_edge=False, header_style="dim")
     for row in rows:
         state = str(row.get("state", COMPLETE))
         mark = BAD if state != COMPLETE else GOOD if row["verified"] else DOUBTFUL
-        verified = "yes" if row["verified"] else "no"
+        verified = _("yes") if row["verified"] else _("no")
         cells = [row["id"], age(row["id"], now), row["release"], size(row["bytes"]), state, verified]
         table.add_row(mark, *map(escape, [*cells, words(row["location"]), words(row["services"])]))
     _print(table)
@@ -95,14 +103,15 @@ def show_restored(outcome: Outcome) -> None:
     if not result.get("backup"):
         return
     failed = sum(not each["ok"] for each in result["checks"])
-    done = "tried out" if result["drill"] else "restored"
-    done = f"not {done}" if outcome.errors else done
-    took = f" in {result['seconds']:.0f} s" if "seconds" in result else ""
-    checked = f"{len(result['checks'])} checks, {failed} failed"
-    whose = f" of tenant {result['tenant']}" if result.get("tenant") else ""
-    _say(f"backup {result['backup']}: {words(result['services'])}{whose} {done}{took}; {checked}")
+    done = _("tried out") if result["drill"] else _("restored")
+    done = _("not {done}").format(done=done) if outcome.errors else done
+    took = " " + _("in {seconds} s").format(seconds=f"{result['seconds']:.0f}") if "seconds" in result else ""
+    checked = _("{count} checks, {failed} failed").format(count=len(result["checks"]), failed=failed)
+    whose = " " + _("of tenant {tenant}").format(tenant=result["tenant"]) if result.get("tenant") else ""
+    of = _("backup {backup}").format(backup=result["backup"])
+    _say(f"{of}: {words(result['services'])}{whose} {done}{took}; {checked}")
     if result.get("safety"):
-        _say(f"  what was there before is in backup {result['safety']}")
+        _say("  " + _("what was there before is in backup {backup}").format(backup=result["safety"]))
     _say_notes(result)
     _show_checks(result["checks"])
 
@@ -111,7 +120,7 @@ def _show_checks(checks: Sequence[Mapping[str, Any]]) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table("", "check", "expected", "found", box=None, pad_edge=False, header_style="dim")
+    table = Table("", _("check"), _("expected"), _("found"), box=None, pad_edge=False, header_style="dim")
     for each in checks:
         cells = [str(each[key]) for key in ("what", "expected", "found")]
         table.add_row(GOOD if each["ok"] else BAD, *map(escape, cells))
@@ -144,21 +153,28 @@ def lines(backups: Mapping[str, Any]) -> list[str]:
     told = [f"backups  {_newest(backups)}"]
     target = backups.get("rpo_h")
     if backups.get("last") and target is not None and backups["age_h"] > target:
-        told.append(
-            f"! backups  the newest of everything is older than the {target:g} h of work that may be lost: smos backup all"
-        )
+        late = _("the newest of everything is older than the {hours} h of work that may be lost: smos backup all")
+        told.append("! backups  " + late.format(hours=f"{target:g}"))
     told += [f"! backups  {_in_words(each)}" for each in backups.get("errors") or ()]
     return told
 
 
 def _newest(backups: Mapping[str, Any]) -> str:
     if not backups.get("last"):
-        return "none yet: smos backup all"
-    verified = "verified" if backups["verified"] else "NOT verified"
+        return _("none yet: smos backup all")
     drill = backups.get("drill_age_d")
-    drilled = "no drill yet" if drill is None else f"last drill {drill:.0f} d ago"
-    where = words(backups.get("location"))
-    return f"{backups['last']}, {lasting(backups['age_h'])} old, {verified}, in {where or 'no place'}; {drilled}"
+    drilled = _("no drill yet") if drill is None else _("last drill {days} d ago").format(days=f"{drill:.0f}")
+    return _("{backup}, {age} old, {verified}, in {place}; {drilled}").format(
+        backup=backups["last"],
+        age=lasting(backups["age_h"]),
+        verified=_verified(backups["verified"]),
+        place=words(backups.get("location")) or _("no place"),
+        drilled=drilled,
+    )
+
+
+def _verified(so: bool) -> str:
+    return _("verified") if so else _("NOT verified")
 
 
 def _in_words(error: object) -> str:

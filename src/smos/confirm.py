@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from gettext import gettext as _
 
 from smos import exitcodes
 from smos.outcome import failure
@@ -16,6 +17,6 @@ def slug(asked: str, what: str, settings: Settings) -> None:
     if settings.as_json or not sys.stdin.isatty():
         why = "it has to be confirmed, and there is nobody to ask"
         raise failure(exitcodes.REFUSED, what, why, following="Give --yes if you are sure")
-    print(f"{what}. Type {asked} to go on: ", end="", file=sys.stderr, flush=True)
+    print(_("{what}. Type {asked} to go on: ").format(what=what, asked=asked), end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip() != asked:
         raise failure(exitcodes.REFUSED, what, "it was not confirmed; nothing was touched")

@@ -6,6 +6,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from gettext import gettext as _
 from typing import Any
 
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils import specs as specs_files
@@ -75,46 +76,51 @@ def _here(project: Project, env: str) -> dict[str, int]:
 
 def show(result: Mapping[str, Any]) -> None:
     """Print the tables."""
-    _say(f"{CURRENCY} a month")
+    _say(_("{currency} a month").format(currency=CURRENCY))
     for item in result["items"]:
-        per = "per tenant" if item["per"] == cost.TENANT else "fixed"
-        known = ", ".join(filter(None, (item["source"], item["date"]))) or "no source is given"
+        per = _("per tenant") if item["per"] == cost.TENANT else _("fixed")
+        known = ", ".join(filter(None, (item["source"], item["date"]))) or _("no source is given")
         _say(f"  {item['what']:<34} {per:<10} {_amount(item['monthly']):>11}  {known}")
-    _say(f"  {'sum':<34} {'fixed':<10} {_amount(result['fixed']):>11}")
-    _say(f"  {'':<34} {'per tenant':<10} {_amount(result['per_tenant']):>11}")
+    _say(f"  {_('sum'):<34} {_('fixed'):<10} {_amount(result['fixed']):>11}")
+    _say(f"  {'':<34} {_('per tenant'):<10} {_amount(result['per_tenant']):>11}")
     priced = any(each["price"] is not None for each in result["plans"])
     _say(
-        f"\n{'tenants':>9} {'fixed':>11} {'of tenants':>11} {'total':>11}"
-        + (f" {'income':>11} {'margin':>11}" * priced)
+        f"\n{_('tenants'):>9} {_('fixed'):>11} {_('of tenants'):>11} {_('total'):>11}"
+        + (f" {_('income'):>11} {_('margin'):>11}" * priced)
     )
-    for label, row in [("now", result["now"]), *(("", row) for row in result["projections"])]:
+    for label, row in [(_("now"), result["now"]), *(("", row) for row in result["projections"])]:
         _show_row(label, row, priced)
     if priced:
-        _say(f"\nthe rows below the first: all tenants on {result['projections'][0]['plan']} (--plan)\n")
+        plan = result["projections"][0]["plan"]
+        _say("\n" + _("the rows below the first: all tenants on {plan} (--plan)").format(plan=plan) + "\n")
         for each in result["plans"]:
             _show_plan(each)
     else:
-        _say("\nno plan has a price (monthly_usd of a plan in tenants/registry.yml), so the margin is not known")
+        _say(
+            "\n" + _("no plan has a price (monthly_usd of a plan in tenants/registry.yml), so the margin is not known")
+        )
 
 
 def _show_row(label: str, row: Mapping[str, Any], priced: bool) -> None:
     columns = ["fixed", "per_tenant", "total", *(["income", "margin"] if priced else [])]
-    _say(f"{label:<4}{row['tenants']:>5} " + " ".join(f"{_amount(row[key]):>11}" for key in columns))
+    _say(f"{label:<5}{row['tenants']:>5} " + " ".join(f"{_amount(row[key]):>11}" for key in columns))
 
 
 def _show_plan(each: Mapping[str, Any]) -> None:
     if each["price"] is None:
-        _say(f"  {each['plan']:<14} has no price")
+        _say(f"  {each['plan']:<14} " + _("has no price"))
         return
-    covered = f"fixed costs covered from {each['break_even']} tenants on" if each["break_even"] is not None else ""
-    loss = "" if each["break_even"] is not None else "does not cover what a tenant costs"
+    said = _("does not cover what a tenant costs")
+    if each["break_even"] is not None:
+        said = _("fixed costs covered from {count} tenants on").format(count=each["break_even"])
     price, over = _amount(each["price"]), _amount(each["contribution"])
-    _say(f"  {each['plan']:<14} price {price:>9}  leaves {over:>9} a tenant  {covered or loss}")
+    earned = _("price {price}  leaves {over} a tenant").format(price=f"{price:>9}", over=f"{over:>9}")
+    _say(f"  {each['plan']:<14} {earned}  {said}")
 
 
 def _amount(dollars: float | None) -> str:
     if dollars is None:
-        return "not known"
+        return _("not known")
     return f"{dollars:,.2f}".removesuffix(".00")
 
 

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from gettext import gettext as _
 from typing import Any
 
 from smos import exitcodes
@@ -82,7 +83,9 @@ def _as_text(document: Mapping[str, Any]) -> str:
 def in_words(error: Error) -> str:
     """One error for a person: what failed and where, why, and what to do next."""
     where = f" ({error['where']})" if error.get("where") else ""
-    lines = [f"error: {error['what']}{where}", f"  why:  {error['why']}"]
+    why, following = f"{_('why')}:", f"{_('next')}:"
+    width = max(len(why), len(following))
+    lines = [f"{_('error')}: {error['what']}{where}", f"  {why:<{width}} {error['why']}"]
     if error.get("next"):
-        lines.append(f"  next: {error['next']}")
+        lines.append(f"  {following:<{width}} {error['next']}")
     return "\n".join(lines)

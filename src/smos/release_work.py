@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
+from gettext import gettext as _
 from typing import Any
 
 from smos import exitcodes, play, remote, tenant_work, vps_ready, work
@@ -84,11 +85,11 @@ def told(entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _show_deployed(rows: Sequence[dict[str, Any]]) -> None:
-    _say("\ndeployed on the machine" if rows else "\nnothing was deployed on the machine yet")
+    _say("\n" + (_("deployed on the machine") if rows else _("nothing was deployed on the machine yet")))
     for each in rows:
         mark = "*" if each["current"] else " "
-        notes = [f"backup {each['backup']}"] if each["backup"] else []
-        notes += ["bad: it was rolled back from"] if each["bad"] else []
+        notes = [_("backup {backup}").format(backup=each["backup"])] if each["backup"] else []
+        notes += [_("bad: it was rolled back from")] if each["bad"] else []
         said = f"{each['kind']}, {each['result']}"
         _say(f"{mark} {each['release']:<9} {each['at']:<20} {said:<22} {each['who']:<24} {'; '.join(notes)}".rstrip())
 
@@ -111,9 +112,11 @@ def _row(release: Any) -> dict[str, Any]:
 def _show(rows: Sequence[dict[str, Any]]) -> None:
     for each in rows:
         mark = "*" if each["current"] else " "
-        notes = [f"{len(each['unpinned'])} images without a digest (smos pin)"] if each["unpinned"] else []
+        notes = [_("{count} images without a digest (smos pin)").format(count=len(each["unpinned"]))] * bool(
+            each["unpinned"]
+        )
         if each["insecure"]:
-            notes.insert(0, f"insecure: {len(each['advisories'])} advisories")
+            notes.insert(0, _("insecure: {count} advisories").format(count=len(each["advisories"])))
         _say(f"{mark} {each['version']:<9} {each['codename']:<12} {each['state']:<9} {'; '.join(notes)}".rstrip())
         for known in each["advisories"]:
             _say(f"      {known['component']:<10} {known['id']:<20} {known['what']}")
@@ -143,7 +146,7 @@ def _show_pinned(outcome: Outcome) -> None:
     for name, digest in outcome.result["digests"].items():
         _say(f"{name:<17} {digest}")
     if not outcome.errors:
-        _say("changed" if outcome.changed else "nothing to change")
+        _say(_("changed") if outcome.changed else _("nothing to change"))
 
 
 def _say(line: str) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
+from gettext import gettext as _
 from typing import Any
 
 from smos import confirm, exitcodes, play, records, tenant_work, vault_password, view, vps_ready, work
@@ -215,11 +216,12 @@ def _show_made(outcome: Outcome) -> None:
     if "rows" not in outcome.result:
         return
     rows = outcome.result["rows"]
-    _say(f"{sum(each['state'] == 'ok' for each in rows)} secrets in {outcome.result['file']}")
+    sound = sum(each["state"] == "ok" for each in rows)
+    _say(_("{count} secrets in {file}").format(count=sound, file=outcome.result["file"]))
     for each in rows:
         if each["state"] != "ok":
             _say(f"  {each['name']:<34} {each['state']:<8} {each['message']}")
-    _say("changed" if outcome.changed else "nothing to change")
+    _say(_("changed") if outcome.changed else _("nothing to change"))
 
 
 def _show(outcome: Outcome) -> None:
@@ -229,7 +231,9 @@ def _show(outcome: Outcome) -> None:
 
     if "rows" not in outcome.result:
         return
-    table = Table("", "secret", "state", "age", "rotation", "", box=None, pad_edge=False, header_style="dim")
+    table = Table(
+        "", _("secret"), _("state"), _("age"), _("rotation"), "", box=None, pad_edge=False, header_style="dim"
+    )
     for each in outcome.result["rows"]:
         age = "" if each["age_days"] is None else f"{each['age_days']} d"
         cells = [each["name"], each["state"], age, each["rotation"], each["message"]]
@@ -246,9 +250,9 @@ def _show_changed(outcome: Outcome) -> None:
         return
     if not outcome.errors:
         services = ", ".join(outcome.result.get("services", ()))
-        _say(f"{outcome.result['name']}: {'changed' if outcome.changed else 'nothing to change'}")
+        _say(f"{outcome.result['name']}: {_('changed') if outcome.changed else _('nothing to change')}")
         if services:
-            _say(f"  deployed: {services}")
+            _say("  " + _("deployed: {services}").format(services=services))
 
 
 def _say(line: str) -> None:

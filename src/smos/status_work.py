@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from gettext import gettext as _
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,9 @@ def show(outcome: Outcome) -> None:
     result = outcome.result
     if not result["services"] and not result["host"]:
         return
-    table = Table("", "service", "state", "ms", "version", "message", box=None, pad_edge=False, header_style="dim")
+    table = Table(
+        "", _("service"), _("state"), "ms", _("version"), _("message"), box=None, pad_edge=False, header_style="dim"
+    )
     for name, each in result["services"].items():
         latency = "" if each["latency_ms"] is None else f"{each['latency_ms']:.0f}"
         table.add_row(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from gettext import gettext as _
 from typing import Any
 
 from smos import tenants, work
@@ -39,31 +40,35 @@ def show(outcome: Outcome) -> None:
     if "tenants" in outcome.result:
         show_counts(outcome.result["tenants"])
     if not outcome.errors:
-        print("changed" if outcome.changed else "nothing to change")
+        print(_("changed") if outcome.changed else _("nothing to change"))
 
 
 def show_tenant(tenant: Mapping[str, Any]) -> None:
     """Print one tenant with its services."""
-    print(f"{tenant['name']} ({tenant['id']})  {tenant['domain']}  plan {tenant['plan']}  {tenant['phase']}")
+    print(f"{tenant['name']} ({tenant['id']})  {tenant['domain']}  {_('plan')} {tenant['plan']}  {tenant['phase']}")
     if tenant.get("reason"):
         print(f"  {tenant['reason']}")
     for name, service in tenant["services"].items():
         told = "  ".join(text for text in (service["url"], service["message"]) if text)
         print(f"  {name:<12} {service['state']:<10} {told}".rstrip())
-    usage = [f"{name} {count} of {_allowed(tenant, name)}" for name, count in (tenant.get("usage") or {}).items()]
+    usage = [
+        _("{name} {count} of {allowed}").format(name=name, count=count, allowed=_allowed(tenant, name))
+        for name, count in (tenant.get("usage") or {}).items()
+    ]
     if usage:
-        print(f"  in use: {', '.join(usage)}")
+        print("  " + _("in use: {usage}").format(usage=", ".join(usage)))
 
 
 def _allowed(tenant: Mapping[str, Any], limit: str) -> str:
     allowed = (tenant.get("limits") or {}).get(limit)
-    return "unlimited" if allowed is None else str(allowed)
+    return _("unlimited") if allowed is None else str(allowed)
 
 
 def show_counts(rows: list[Mapping[str, Any]]) -> None:
     """Print how many tenants are in which phase."""
     phases = Counter(row["phase"] for row in rows)
-    print(f"{len(rows)} tenants: " + (", ".join(f"{count} {phase}" for phase, count in phases.items()) or "none"))
+    counts = ", ".join(f"{count} {phase}" for phase, count in phases.items())
+    print(_("{count} tenants: {phases}").format(count=len(rows), phases=counts or _("none")))
 
 
 def show_changes(changes: list[Mapping[str, Any]]) -> None:
@@ -72,4 +77,4 @@ def show_changes(changes: list[Mapping[str, Any]]) -> None:
         tenant = f"{change['tenant']}  " if change.get("tenant") else ""
         why = f"  [{change['cause']}; {change['owner']}]" if change.get("cause") else ""
         print(f"{change['action']:<7} {change['service']:<12} {tenant}{change['what']}{why}")
-    print(f"{len(changes)} changes pending" if changes else "nothing to change")
+    print(_("{count} changes pending").format(count=len(changes)) if changes else _("nothing to change"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from gettext import gettext as _
 from typing import Any
 
 from smos import exitcodes, play, view, work
@@ -12,7 +13,6 @@ from smos.settings import Settings
 
 ACTION = f"{play.COLLECTION}token_check"
 WIDE = 1000  # characters
-COLUMNS = ("provider", "state", "account", "expires", "message")
 GOOD, BAD, LEFT_OUT = "[green]✓[/]", "[red]✗[/]", "[yellow]![/]"
 
 
@@ -65,10 +65,12 @@ def show(outcome: Outcome) -> None:
     if not tokens:
         return
     failed = {error["what"] for error in outcome.errors}
-    table = Table("", *COLUMNS, box=None, pad_edge=False, header_style="dim")
+    heads = (_("provider"), _("state"), _("account"), _("expires"), _("message"))
+    table = Table("", *heads, box=None, pad_edge=False, header_style="dim")
     for provider, verdict in tokens.items():
-        lacks = f" (it lacks {', '.join(verdict['missing_scopes'])})" if verdict["missing_scopes"] else ""
-        message = verdict["message"] + lacks
+        message = verdict["message"]
+        if verdict["missing_scopes"]:
+            message += " (" + _("it lacks {scopes}").format(scopes=", ".join(verdict["missing_scopes"])) + ")"
         cells = [provider, verdict["state"], verdict["account"], verdict["expires"][:10], message]
         mark = GOOD if verdict["state"] == "valid" else BAD if provider in failed else LEFT_OUT
         table.add_row(mark, *map(escape, cells))
@@ -78,4 +80,6 @@ def show(outcome: Outcome) -> None:
     console.print(table)
     for provider, verdict in tokens.items():
         if verdict["state"] == "missing" and provider not in failed:
-            console.print(f"{provider} is optional. To use it: {next_step(provider, 'missing')}", markup=False)
+            following = next_step(provider, "missing")
+            told = _("{provider} is optional. To use it: {next}").format(provider=provider, next=following)
+            console.print(told, markup=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from gettext import gettext as _
 from types import TracebackType
 from typing import Any
 
@@ -24,7 +25,7 @@ class View:
         self._title = title
         self._warnings = Console(stderr=True, quiet=not warnings, highlight=False, soft_wrap=True)
         self._console = Console(stderr=True, quiet=quiet, highlight=False, soft_wrap=True)
-        self._status = self._console.status("starting Ansible") if self._console.is_terminal and not quiet else None
+        self._status = self._console.status(_("starting Ansible")) if self._console.is_terminal and not quiet else None
         self._since = time.monotonic()
         self._started = self._since
 
@@ -66,8 +67,7 @@ class View:
         """A line for each of the services that worked at the same time, in the order in which they ended."""
         for step in steps:
             state = "failed" if step["errors"] else "changed" if step["changes"] else "ok"
-            words = [f"{step[key]} {key}" for key in ("changes", "errors") if step[key]]
-            counted = f" ({', '.join(words)})" if words else ""
+            counted = _in_brackets({key: step[key] for key in ("changes", "errors")})
             self._console.print(f"{MARKS[state]} {escape(step['service'])}{counted}  [dim]{step['seconds']:.1f} s[/]")
 
 
@@ -87,5 +87,10 @@ def _is_plumbing(data: Mapping[str, Any]) -> bool:
 
 def _counted(result: Mapping[str, Any]) -> str:
     """How many changes and failures a step had, in brackets; nothing where there is nothing to tell."""
-    words = [f"{len(result[key])} {key}" for key in ("changes", "errors") if result.get(key)]
-    return f" ({', '.join(words)})" if words else ""
+    return _in_brackets({key: len(result.get(key) or ()) for key in ("changes", "errors")})
+
+
+def _in_brackets(counts: Mapping[str, int]) -> str:
+    words = {"changes": _("{count} changes"), "errors": _("{count} errors")}
+    told = [words[key].format(count=count) for key, count in counts.items() if count]
+    return f" ({', '.join(told)})" if told else ""

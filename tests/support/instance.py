@@ -151,6 +151,7 @@ class Instance:
             "SMOS_STATE_DIR": str(self.state),
             "SMOS_SPECS_REPO": str(self.specs),
             "SMOS_ENV_DIR": str(self.home / "env"),
+            "SMOS_LANG": "en",
             **self.environment,
         }
 

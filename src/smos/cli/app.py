@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from typing import Annotated, Any
 
 import typer
 
-from smos import __version__, exitcodes
+from smos import __version__, exitcodes, lang
 from smos.cli import (
     backup,
     cost,
@@ -64,6 +65,10 @@ app.command("cost")(cost.cost)
 app.command("notify")(notify.notify)
 
 
+# The parser's own words on a help page are looked up as ours are.
+_CONTEXT: Any = next(kind for kind in typer.Context.__mro__ if "formatter_class" in vars(kind))
+_CONTEXT.formatter_class = lang.formatter(_CONTEXT.formatter_class)
+
 # A newer typer carries its own click, an older one uses the package: this is the base of the errors that it raises.
 USAGE_ERROR: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 
@@ -107,14 +112,20 @@ def call(argv: list[str]) -> int:
     """Run one command line; every ending gives an exit code, and with --json a document."""
     words = hoisted(argv)
     try:
+        language = lang.speak(os.environ)
         _refuse_what_is_no_text(words)
-        code = app(words, prog_name="smos", standalone_mode=False)
+        command = typer.main.get_command(app)
+        if language != lang.ENGLISH:
+            lang.translate(command)
+        code = command(words, prog_name="smos", standalone_mode=False)
         return code if isinstance(code, int) else exitcodes.DONE
     except USAGE_ERROR as exc:
         if "--json" in words:
             return _told(words, Outcome(errors=(_usage(exc.format_message()),), code=exitcodes.INVALID))
-        exc.show()
+        _show_usage(exc)
         return exitcodes.INVALID
+    except lang.UnknownLanguage as exc:
+        return _told(words, Outcome(errors=(_usage(str(exc)),), code=exitcodes.INVALID))
     except Failure as exc:
         return _told(words, exc.outcome)
     except OSError as exc:
@@ -122,6 +133,13 @@ def call(argv: list[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         print("stopped", file=sys.stderr)
         return exitcodes.INTERRUPTED
+
+
+def _show_usage(exc: Any) -> None:
+    """What is wrong with the command line, in the words of the parser; a bare group shows its help."""
+    text = io.StringIO()
+    exc.show(file=text)
+    sys.stderr.write(lang.parser_words(text.getvalue()))
 
 
 def _refuse_what_is_no_text(words: list[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from gettext import gettext as _
 from typing import Annotated, Any
 
 import typer
@@ -27,7 +28,8 @@ def validate(ctx: typer.Context) -> int:
     outcome = Outcome({"mistakes": len(errors)}, errors, code=exitcodes.INVALID if errors else exitcodes.DONE)
 
     def human() -> None:
-        print(f"{len(errors)} mistakes in {project.specs_dir}" if errors else f"{project.specs_dir} is valid")
+        told = _("{count} mistakes in {folder}") if errors else _("{folder} is valid")
+        print(told.format(count=len(errors), folder=project.specs_dir))
 
     return Speaker("validate", settings.env, settings.as_json).finish(outcome, human)
 
@@ -64,7 +66,7 @@ def _list(rows: list[dict[str, Any]]) -> None:
         took = f"{row['duration_s']:.1f} s" if "duration_s" in row else ""
         print(f"{row['run']}  {row['state']:<12} {took:>8}  {row['env']:<10} {row['command']:<14} {row['who']}")
     if not rows:
-        print("no runs yet")
+        print(_("no runs yet"))
 
 
 def _show(record: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ import sys
 import textwrap
 from collections.abc import Callable
 from datetime import UTC, datetime
+from gettext import gettext as _
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -59,7 +60,7 @@ def up(
         return {"url": found.url, "pid": found.pid, **told}
 
     def human(result: dict[str, Any]) -> None:
-        print(f"running on {result['url']} (pid {result['pid']})")
+        print(_running(result))
         for row in result.get("vps", []):
             print(f"{row['name']} ({row['suite']}): ssh root@{row['host']} port {row['port']}, key {row['key']}")
 
@@ -105,7 +106,7 @@ def down(
 
     def human(result: dict[str, Any]) -> None:
         if "stopped" in result:
-            print("stopped" if result["stopped"] else "it was not running")
+            print(_("stopped") if result["stopped"] else _("it was not running"))
         for verb, names in result.get("vps", {}).items():
             print(f"VPS, {verb}: {', '.join(names) or 'nothing'}")
 
@@ -119,7 +120,7 @@ def status(ctx: typer.Context) -> int:
     from smos.sandbox import vps as machines
 
     def human(result: dict[str, Any]) -> None:
-        print(f"running on {result['url']} (pid {result['pid']})" if result["running"] else "not running")
+        print(_running(result) if result["running"] else _("not running"))
         for rule in result.get("faults", []):
             print(f"  fault {rule}")
         for row in result.get("vps", []):
@@ -151,7 +152,7 @@ def requests(
             print(
                 f"{row['id']:>6}  {row['provider']:<11} {row['operation']:<32} {row['status']:>3}  {row['ms']:.1f} ms"
             )
-        print(f"{result['matching']} requests")
+        print(_("{count} requests").format(count=result["matching"]))
 
     return _told(
         ctx.obj, "requests", lambda state: server.requests(state, provider=provider, writes=writes, limit=last), human
@@ -176,7 +177,7 @@ def outbox(
             title = row["subject"] or row["template"] or "text"
             print(f"{at}  {row['provider']:<8}  {row['to']}  {title}")
             print(textwrap.indent(row["text"].strip(), "    "))
-        print(f"{result['matching']} messages")
+        print(_("{count} messages").format(count=result["matching"]))
 
     return _told(ctx.obj, "outbox", lambda state: server.outbox(state, provider=provider, limit=last), human)
 
@@ -220,7 +221,7 @@ def fault(
     def human(result: dict[str, Any]) -> None:
         for each in result["faults"]:
             print(each)
-        print(f"{len(result['faults'])} faults in force")
+        print(_("{count} faults in force").format(count=len(result["faults"])))
 
     return _told(ctx.obj, "fault", work, human)
 
@@ -238,7 +239,14 @@ def reset(ctx: typer.Context, provider: Provider = None) -> int:
             (state.parent / "outbox" / "sandbox.jsonl").unlink(missing_ok=True)
         return {"reset": names}
 
-    return _told(ctx.obj, "reset", empty, lambda result: print(f"emptied: {', '.join(result['reset'])}"))
+    def human(result: dict[str, Any]) -> None:
+        print(_("emptied: {providers}").format(providers=", ".join(result["reset"])))
+
+    return _told(ctx.obj, "reset", empty, human)
+
+
+def _running(result: dict[str, Any]) -> str:
+    return _("running on {url} (pid {pid})").format(url=result["url"], pid=result["pid"])
 
 
 def _status(found: dict[str, Any] | None) -> dict[str, Any]:

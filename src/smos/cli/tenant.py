@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gettext import gettext as _
 from typing import Annotated
 
 import typer
@@ -43,7 +44,7 @@ def list_tenants(
             print(
                 f"{row['id']:<12} {row['slug']:<24} {row['phase']:<10} {row['plan']:<14} {row['domain']:<40} {row['name']}"
             )
-        print(f"{len(rows)} tenants")
+        print(_("{count} tenants").format(count=len(rows)))
 
     return Speaker("tenant list", settings.env, settings.as_json).finish(Outcome({"tenants": rows}), human)
 
