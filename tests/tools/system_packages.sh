@@ -1,6 +1,6 @@
 #!/bin/sh
 # What the tests need from the distribution: PostgreSQL's server, Node.js with npm, a Docker Engine with what makes and
-# reaches a VPS on it, an ACME server, restic and Redis. Installs only what is missing, only as root on Debian or Ubuntu; elsewhere it says
+# reaches a VPS on it, an ACME server, restic, Redis, and the shells that complete. Installs only what is missing, only as root on Debian or Ubuntu; elsewhere it says
 # what is missing and the tests concerned say that they did not run. With CI=true a missing part is an error.
 set -eu
 
@@ -22,6 +22,8 @@ command -v ssh >/dev/null && command -v ssh-keygen >/dev/null || missing="$missi
 command -v pebble >/dev/null || missing="$missing pebble"
 command -v restic >/dev/null || missing="$missing restic"
 command -v redis-server >/dev/null || missing="$missing redis-server"
+command -v zsh >/dev/null || missing="$missing zsh"
+command -v fish >/dev/null || missing="$missing fish"
 [ -n "$missing" ] || exit 0
 
 if [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then

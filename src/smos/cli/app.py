@@ -12,6 +12,7 @@ import typer
 from smos import __version__, exitcodes, lang
 from smos.cli import (
     backup,
+    complete,
     cost,
     create,
     deploy,
@@ -63,6 +64,7 @@ app.command("validate")(inspect.validate)
 app.command("history")(inspect.history)
 app.command("cost")(cost.cost)
 app.command("notify")(notify.notify)
+app.command("completion")(complete.completion)
 
 
 # The parser's own words on a help page are looked up as ours are.
@@ -82,7 +84,12 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def root(
     ctx: typer.Context,
-    env: Annotated[str, typer.Option("--env", envvar="SMOS_ENV", help="Inventory: inventories/NAME.")] = "sandbox",
+    env: Annotated[
+        str,
+        typer.Option(
+            "--env", envvar="SMOS_ENV", help="Inventory: inventories/NAME.", autocompletion=complete.environments
+        ),
+    ] = "sandbox",
     specs: Annotated[str | None, typer.Option("--specs", envvar="SMOS_SPECS_REPO", help="Spec repository.")] = None,
     check: Annotated[bool, typer.Option("--check", help="Change nothing and predict.")] = False,
     diff: Annotated[bool, typer.Option("--diff", help="Show differences.")] = False,

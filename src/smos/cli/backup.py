@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from smos.cli import complete
 from smos.settings import Settings
 
 AcceptShrunk = Annotated[
@@ -20,7 +21,9 @@ def backup(
     services: Annotated[
         list[str],
         typer.Argument(
-            metavar="all|SERVICE…|tenant ID", help="Everything, these services, or those that hold data of a tenant."
+            metavar="all|SERVICE…|tenant ID",
+            help="Everything, these services, or those that hold data of a tenant.",
+            autocompletion=complete.services,
         ),
     ],
     accept_shrunk: AcceptShrunk = False,
@@ -58,10 +61,19 @@ def restore(
         str, typer.Argument(metavar="BACKUP", help="YYYYMMDD-HHMMSS as `smos backups` lists it, or latest.")
     ],
     service: Annotated[
-        list[str] | None, typer.Option("--service", metavar="SERVICE", help="Only this service; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            "--service", metavar="SERVICE", help="Only this service; may be repeated.", autocompletion=complete.services
+        ),
     ] = None,
     tenant: Annotated[
-        str, typer.Option("--tenant", metavar="ID", help="Only the rows and files of this tenant: RUT or slug.")
+        str,
+        typer.Option(
+            "--tenant",
+            metavar="ID",
+            help="Only the rows and files of this tenant: RUT or slug.",
+            autocompletion=complete.tenants,
+        ),
     ] = "",
     drill: Annotated[
         bool, typer.Option("--drill", help="Restore beside what runs, check everything, take it away again.")

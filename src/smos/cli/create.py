@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from smos.cli import complete
 from smos.outcome import Speaker
 from smos.settings import Settings
 
@@ -23,7 +24,9 @@ def create_tenant(
     rut: Annotated[str, typer.Argument(help="The RUT in any usual spelling.")],
     name: Annotated[str, typer.Argument(help="The name, 3 to 64 characters.")],
     domain: Annotated[str, typer.Argument(help="The domain below the zone; its first label becomes the slug.")],
-    plan: Annotated[str | None, typer.Option("--plan", help="The plan; the template's by default.")] = None,
+    plan: Annotated[
+        str | None, typer.Option("--plan", help="The plan; the template's by default.", autocompletion=complete.plans)
+    ] = None,
     email: Annotated[str | None, typer.Option("--email", help="The owner's e-mail; admin@DOMAIN by default.")] = None,
     phone: Annotated[str | None, typer.Option("--phone", help="The owner's WhatsApp number, as +56912345678.")] = None,
     custom_domain: Annotated[str | None, typer.Option("--custom-domain", help="A domain of the tenant's own.")] = None,
@@ -32,7 +35,8 @@ def create_tenant(
     ] = None,
     template: Annotated[str | None, typer.Option("--template", help="The template with the defaults.")] = None,
     without: Annotated[
-        list[str] | None, typer.Option("--without", help="A service to do without; may be repeated.")
+        list[str] | None,
+        typer.Option("--without", help="A service to do without; may be repeated.", autocompletion=complete.services),
     ] = None,
     rollback_on_failure: Annotated[
         bool, typer.Option("--rollback-on-failure", help="Undo what this run created, should it fail.")

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from smos import exitcodes
+from smos.cli import complete
 from smos.outcome import Outcome, Speaker, failure
 from smos.settings import Settings
 
@@ -36,7 +37,10 @@ def validate(ctx: typer.Context) -> int:
 
 def history(
     ctx: typer.Context,
-    run: Annotated[str | None, typer.Argument(help="The id of a run; without it, the newest runs are listed.")] = None,
+    run: Annotated[
+        str | None,
+        typer.Argument(help="The id of a run; without it, the newest runs are listed.", autocompletion=complete.runs),
+    ] = None,
     limit: Annotated[int, typer.Option("--last", help="How many runs to list.")] = 20,
 ) -> int:
     """List the runs, or show one: who, what, arguments, changes, result, duration.

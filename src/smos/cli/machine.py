@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from smos import exitcodes
+from smos.cli import complete
 from smos.outcome import failure
 from smos.settings import Settings
 
@@ -15,7 +16,9 @@ LINES = 100
 
 def status(
     ctx: typer.Context,
-    service: Annotated[str | None, typer.Argument(metavar="[SERVICE]", help="Only this service.")] = None,
+    service: Annotated[
+        str | None, typer.Argument(metavar="[SERVICE]", help="Only this service.", autocompletion=complete.services)
+    ] = None,
 ) -> int:
     """Tell how the machine and everything on it are: containers, health, certificates, memory, disk, load, release.
 
@@ -29,7 +32,10 @@ def status(
 
 def logs(
     ctx: typer.Context,
-    words: Annotated[list[str], typer.Argument(metavar="SERVICE… [N]", help="Services, then how many lines.")],
+    words: Annotated[
+        list[str],
+        typer.Argument(metavar="SERVICE… [N]", help="Services, then how many lines.", autocompletion=complete.services),
+    ],
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Show every further line until Ctrl-C.")] = False,
 ) -> int:
     """Show the last lines that services have written, 100 unless N says otherwise.

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from smos.cli import complete
 from smos.settings import Settings
 
 
@@ -48,7 +49,12 @@ def rollback(
 def pin(
     ctx: typer.Context,
     components: Annotated[
-        list[str] | None, typer.Argument(metavar="[COMPONENT…]", help="Components of the release; all without one.")
+        list[str] | None,
+        typer.Argument(
+            metavar="[COMPONENT…]",
+            help="Components of the release; all without one.",
+            autocompletion=complete.components,
+        ),
     ] = None,
 ) -> int:
     """Ask the image registries for the digests of the current release and write them into specs/smos-version.yml.

@@ -8,10 +8,16 @@ from typing import Annotated
 
 import typer
 
+from smos.cli import complete
 from smos.settings import Settings
 
 app = typer.Typer(help="The secrets of an environment, in its vault. None is ever shown.", no_args_is_help=True)
-Name = Annotated[str, typer.Argument(metavar="NAME", help="A name of specs/secrets.yml, as postgresql_n8n_password.")]
+Name = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME", help="A name of specs/secrets.yml, as postgresql_n8n_password.", autocompletion=complete.secrets
+    ),
+]
 
 
 @app.command("init")

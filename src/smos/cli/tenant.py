@@ -8,13 +8,15 @@ from typing import Annotated
 import typer
 
 from smos import exitcodes
-from smos.cli import tenant_life
+from smos.cli import complete, tenant_life
 from smos.outcome import Outcome, Speaker, failure
 from smos.settings import Settings
 
 app = typer.Typer(help="List, show and change tenants.", no_args_is_help=True)
 tenant_life.register(app)
-Identifier = Annotated[str, typer.Argument(metavar="ID", help="RUT in any usual spelling, or slug.")]
+Identifier = Annotated[
+    str, typer.Argument(metavar="ID", help="RUT in any usual spelling, or slug.", autocompletion=complete.tenants)
+]
 
 
 @app.command("list")
@@ -23,7 +25,7 @@ def list_tenants(
     status: Annotated[
         str | None, typer.Option("--status", help="Only this phase: pending, active, suspended, deleted, failed.")
     ] = None,
-    plan: Annotated[str | None, typer.Option("--plan", help="Only this plan.")] = None,
+    plan: Annotated[str | None, typer.Option("--plan", help="Only this plan.", autocompletion=complete.plans)] = None,
 ) -> int:
     """List the tenants of the environment.
 

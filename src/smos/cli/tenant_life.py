@@ -7,9 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
+from smos.cli import complete
 from smos.settings import Settings
 
-Identifier = Annotated[str, typer.Argument(metavar="ID", help="RUT in any usual spelling, or slug.")]
+Identifier = Annotated[
+    str, typer.Argument(metavar="ID", help="RUT in any usual spelling, or slug.", autocompletion=complete.tenants)
+]
 
 
 def update(

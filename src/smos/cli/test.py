@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from smos.cli import complete
 from smos.settings import Settings
 
 EVERY = "all"
@@ -15,7 +16,11 @@ def tokens(
     ctx: typer.Context,
     providers: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[all|PROVIDER…]", help="all, or services of the catalogue, as cloudflare or n8n."),
+        typer.Argument(
+            metavar="[all|PROVIDER…]",
+            help="all, or services of the catalogue, as cloudflare or n8n.",
+            autocompletion=complete.services,
+        ),
     ] = None,
 ) -> int:
     """Ask providers what their tokens are good for: whose they are, when they end, what they lack. Changes nothing.
