@@ -115,7 +115,10 @@ def down(
 
 @app.command("status")
 def status(ctx: typer.Context) -> int:
-    """Tell whether it runs, where, and with which faults; and the VPS, where there is one."""
+    """Tell whether it runs, where, and with which faults; and the VPS, where there is one.
+
+    Example: smos sandbox status
+    """
     from smos.sandbox import server
     from smos.sandbox import vps as machines
 
@@ -228,7 +231,10 @@ def fault(
 
 @app.command("reset")
 def reset(ctx: typer.Context, provider: Provider = None) -> int:
-    """Empty all providers, or one, and seed them again."""
+    """Empty all providers, or one, and seed them again.
+
+    Example: smos sandbox reset --provider odoo
+    """
     from smos.sandbox import server
     from smos.sandbox.outbox import PROVIDERS
 
