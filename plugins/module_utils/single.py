@@ -35,6 +35,8 @@ class Outcome:
     message: str = ""
     done: int = 0
     """How many of the changes have been carried out."""
+    service: str = ""
+    """The service that the changes are told of, in the form of the command line's contract; without one they are bare."""
 
 
 def module_for(options: dict[str, dict[str, t.Any]], **more: t.Any) -> AnsibleModule:
@@ -67,10 +69,11 @@ def _told(outcome: Outcome, changes: t.Sequence[Change], requests: int) -> dict[
         "before": {change.what: change.before for change in changes if change.before is not None},
         "after": {change.what: change.after for change in changes if change.after is not None},
     }
+    whose = {"service": outcome.service, "tenant": None} if outcome.service else {}
     told: dict[str, t.Any] = {
         **outcome.facts,
         "changed": bool(changes),
-        "changes": [change.as_dict() for change in changes],
+        "changes": [{**whose, **change.as_dict()} for change in changes],
         "diff": diff,
         "message": outcome.message,
         "requests": requests,

@@ -38,6 +38,7 @@ author:
   - SmarterCL (@SmarterCL)
 seealso:
   - module: smartercl.smarteros.cloudflare_dns_records
+  - module: smartercl.smarteros.cloudflare_zone_records
 """
 
 EXAMPLES = r"""
@@ -57,7 +58,7 @@ settings:
   type: dict
   sample: {"ssl": "strict", "always_use_https": "on"}
 changes:
-  description: Each difference that was closed (in check mode would be), with action, what, before and after.
+  description: Each difference that was closed (in check mode would be), with service, tenant (null), action, what, before and after.
   returned: always
   type: list
   elements: dict
@@ -103,7 +104,7 @@ def work(module: Caller) -> None:
         client = api.connect(module.params, policy_of(module))
         actual = service.read(client, wished)
     todo = service.plan(wished, actual)
-    outcome = Outcome(list(todo.changes), warnings=list(todo.locked))
+    outcome = Outcome(list(todo.changes), warnings=list(todo.locked), service=service.NAME)
     try:
         if todo.changes and not module.check_mode:
             service.apply(client, todo, outcome)

@@ -48,6 +48,8 @@ class BulkAction(ActionBase):
 
     TRANSFERS_FILES = False
     module: t.ClassVar[t.Any]
+    shared: t.ClassVar[dict[str, dict[str, t.Any]]] = bulk.OPTIONS
+    """Options that the module has beside its own."""
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         """Called by Ansible."""
@@ -57,7 +59,7 @@ class BulkAction(ActionBase):
             result.update(self._execute_module(task_vars=task_vars, wrap_async=bool(self._task.async_val)))
             return result
         module = t.cast(BulkModule, self.module)
-        _valid, args = self.validate_argument_spec(argument_spec={**bulk.OPTIONS, **module.OPTIONS})
+        _valid, args = self.validate_argument_spec(argument_spec={**self.shared, **module.OPTIONS})
         if transport.REQUESTS_IMPORT_ERROR is not None:
             return {**result, "failed": True, "msg": missing_required_lib("requests")}
         if (task_vars or {}).get("smos_orders"):

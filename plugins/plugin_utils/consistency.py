@@ -10,7 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
-from ansible_collections.smartercl.smarteros.plugins.plugin_utils import consistency_frontends, secret_kinds
+from ansible_collections.smartercl.smarteros.plugins.plugin_utils import (
+    consistency_frontends,
+    consistency_zone,
+    secret_kinds,
+)
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils.mistakes import Place, shown
 
 Documents = dict[str, Any]
@@ -242,29 +246,13 @@ def _advisories(place: Place, release: dict[str, Any], components: dict[str, Any
 
 
 def _zone(documents: Documents) -> Iterator[Broken]:
-    dns, zone = documents["dns"], documents["tenants"]["zone"]
-    if dns["zone"] != zone:
-        rule = "Tenants' domains lie in the zone that the system manages."
-        yield Broken("dns", ("zone",), rule, f"{dns['zone']} here, {zone} in the tenant registry.", "Make them equal.")
-    reserved = set(documents["tenants"]["reserved_slugs"])
-    seen: dict[str, str] = {}
-    for position, record in enumerate(dns["records"]):
-        name, place = record["name"], ("records", position, "name")
-        if name not in ("@", "*") and name not in reserved:
-            yield Broken("dns", place, _RESERVED_RULE, f"{shown(name)} could be taken by a tenant.", _RESERVE_IT)
-        if name in seen:
-            rule = "A name has one record."
-            yield Broken(
-                "dns", place, rule, f"{shown(name)} has a record of type {seen[name]} already.", "Take one out."
-            )
-        seen.setdefault(name, record["type"])
+    yield from (Broken(*each) for each in consistency_zone.broken(documents))
 
 
 def _machines(documents: Documents) -> Iterator[Broken]:
     hosts = documents["vps"]["hosts"]
-    for position, record in enumerate(documents["dns"]["records"]):
-        if "host" in record:
-            yield from _dangling("dns", ("records", position, "host"), record["host"], "a machine of vps.yml", hosts)
+    for place, host in consistency_zone.hosts(documents["dns"]):
+        yield from _dangling("dns", place, host, "a machine of vps.yml", hosts)
     ssh = documents["vps"]["ssh"]["port"]
     for name, service in _services(documents).items():
         if ssh in (service.get("publish") or ()):

@@ -23,7 +23,7 @@ def broken(documents: dict[str, Any]) -> Iterator[Row]:
     yield from _projects(frontends)
     for name, frontend in frontends.items():
         yield from _variables(name, frontend, documents["secrets"]["secrets"])
-    yield from _names_in_the_zone(catalogue, documents["dns"]["records"])
+    yield from _names_in_the_zone(catalogue, documents["dns"])
     yield from _refs(documents["versions"], frontends)
 
 
@@ -76,16 +76,17 @@ def _variables(name: str, frontend: dict[str, Any], secrets: dict[str, Any]) -> 
             yield "frontends", (*place, "targets"), rule, f"{key} is meant for it.", "Take development out."
 
 
-def _names_in_the_zone(catalogue: dict[str, Any], records: list[dict[str, Any]]) -> Iterator[Row]:
+def _names_in_the_zone(catalogue: dict[str, Any], dns: dict[str, Any]) -> Iterator[Row]:
     """A frontend without a record of its own would be led to the machine by the wildcard."""
-    leading = {record["name"] for record in records if record["type"] == "CNAME"}
+    leading = {record["name"] for record in dns["records"] if record["type"] == "CNAME"}
+    taken = {record["name"] for record in dns["records"]}
     for name, service in catalogue.items():
-        place = ("services", name, "host")
-        if not service.get("host"):
+        place, host = ("services", name, "host"), service.get("host")
+        if not host:
             yield "services", place[:2], "A frontend has a host name.", f"{name} has none.", "Add host."
-        elif service["host"] not in leading:
-            rule = "The host name of a frontend has a CNAME in infra/dns.yml."
-            yield "services", place, rule, f"{shown(service['host'])} has none.", "Add the record."
+        elif host not in leading and (host in taken or not dns.get("frontend_record")):
+            rule = "The host name of a frontend has a CNAME in infra/dns.yml, or the one of frontend_record."
+            yield "services", place, rule, f"{shown(host)} has none.", "Add the record."
 
 
 def _refs(versions: dict[str, Any], frontends: dict[str, Any]) -> Iterator[Row]:

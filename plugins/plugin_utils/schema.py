@@ -94,9 +94,17 @@ class Schema:
             yield path, _value_mistake(path, name, error, around)
 
     def _alternatives(self, error: Any, path: Place) -> Iterator[Found]:
-        """Tell the mistakes of the alternative that was meant: the first that is not just "or empty"."""
-        for branch in error.kind.context:
-            if not all(_only_null(one) for one in branch):
+        """Tell the mistakes of the alternative that was meant: the one of that ``type``, else the first that is not "or empty"."""
+        branches = [branch for branch in error.kind.context if not all(_only_null(one) for one in branch)]
+        types = [_wrong_type(branch, path) for branch in branches]
+        if len(branches) > 1 and all(types):
+            known = sorted({option for found in types for option in found})
+            what = error.instance["type"]
+            rule = f"One of: {', '.join(known)}."
+            yield (*path, "type"), _mistake((*path, "type"), rule, f"{shown(what)} is not known here.")
+            return
+        for branch, wrong in zip(branches, types, strict=True):
+            if not wrong:
                 for one in branch:
                     yield from self._told(one)
                 return
@@ -136,9 +144,9 @@ def _value_mistake(path: Place, name: str, error: Any, around: dict[str, Any]) -
         hint = "Put the value in quotes." if quotes else ""
         return _mistake(path, _rule(around, f"The value is {wanted}."), f"{shown(value)} is not {wanted}.", hint)
     if name in ("enum", "const"):
-        options = list(getattr(error.kind, "options", None) or [getattr(error.kind, "expected_value", "")])
-        hint = _closest(str(value), [str(option) for option in options])
-        return _mistake(path, f"One of: {', '.join(map(str, options))}.", f"{shown(value)} is not known here.", hint)
+        options = _options(error)
+        hint = _closest(str(value), options)
+        return _mistake(path, f"One of: {', '.join(options)}.", f"{shown(value)} is not known here.", hint)
     if name in ("pattern", "minLength", "maxLength"):
         size = f" ({len(value)} characters)" if name != "pattern" else ""
         return _mistake(path, _rule(around, _flat(error.message)), f"{shown(value)}{size} breaks the rule.")
@@ -167,6 +175,20 @@ def _flat(message: str) -> str:
     """Make a message of the validator fit one line: it quotes the value, whatever that is."""
     short = message if len(message) <= 160 else message[:160] + "…"
     return printable(short).rstrip(".") + "."
+
+
+def _wrong_type(branch: list[Any], path: Place) -> list[str]:
+    """The types that an alternative is for, where the value names another one; empty where that is not what is wrong."""
+    for one in branch:
+        if tuple(one.instance_path) == (*path, "type") and one.kind.name in ("enum", "const"):
+            return _options(one)
+    return []
+
+
+def _options(error: Any) -> list[str]:
+    """The values that are allowed where an enumeration was broken."""
+    found = getattr(error.kind, "options", None) or [getattr(error.kind, "expected_value", "")]
+    return [str(option) for option in found]
 
 
 def _only_null(error: Any) -> bool:

@@ -48,6 +48,9 @@ REFUSE_WHOLE = (
     "admin_notice",
     "frontend_open",
     "vercel_deployments",
+    "zone_open",
+    "cloudflare_zone_records",
+    "cloudflare_zone",
 )
 # Actions whose successful results carry changes, and errors of single tenants
 TELL_CHANGES = (
@@ -67,6 +70,8 @@ TELL_CHANGES = (
     "backup_tenant",
     "admin_notice",
     "vercel_deployments",
+    "cloudflare_zone_records",
+    "cloudflare_zone",
 )
 # Actions whose results a command tells of
 TELL_RESULTS = (
@@ -83,6 +88,8 @@ TELL_RESULTS = (
     "admin_notice",
     "vercel_deployments",
     "workflow_sync",
+    "cloudflare_zone_records",
+    "cloudflare_zone",
 )
 TELL_ERRORS = ("tenant_open", "tenant_preflight", "tenant_export", "tenant_record", "tenant_carry_out")
 COLLECTION = "smartercl.smarteros."

@@ -14,6 +14,7 @@ from jsonschema import Draft202012Validator
 
 from ansible_collections.smartercl.smarteros.plugins.module_utils.clients import cloudflare as api
 from ansible_collections.smartercl.smarteros.plugins.modules import cloudflare_dns_records as module
+from ansible_collections.smartercl.smarteros.plugins.modules import cloudflare_zone_records as zone_module
 from unit.plugins.wire import Sent, Wire, run_module, wired
 from unit.sandbox.driver import cloudflare
 
@@ -95,6 +96,25 @@ def test_every_request_of_a_records_life_fits(wire: Wire) -> None:
     for records in (first, second):
         answer = run_module(module, url=wire.base_url, token=TOKEN, zone=ZONE, records=records, prune=True)
         assert {row["state"] for row in answer["results"]} <= {"ready", "absent"}, answer
+    kinds_sent = {kind for sent in wire.sent if sent.json for kind in sent.json}
+    assert kinds_sent == {"posts", "patches", "deletes"}
+    for sent in wire.sent:
+        check(sent)
+
+
+def test_every_request_for_the_systems_own_records_fits(wire: Wire) -> None:
+    records: list[dict[str, Any]] = [
+        {"type": "A", "name": "@", "content": "203.0.113.10", "proxied": True},
+        {"type": "MX", "name": "send", "content": "mx.example.net", "priority": 10},
+        {"type": "TXT", "name": "_dmarc", "content": "v=DMARC1; p=none"},
+        {"type": "CAA", "name": "@", "content": '0 issue "ca.example.net"'},
+        {"type": "SRV", "name": "_sip._tcp", "content": "10 5 5060 sip.example.net"},
+        {"type": "A", "name": "blog", "content": "203.0.113.10"},
+    ]
+    settings: dict[str, Any] = {"url": wire.base_url, "token": TOKEN, "zone": ZONE, "adopt": True, "prune": True}
+    for wished in (records, [{**each, "ttl": 300, "proxied": False} for each in records[:-2]]):
+        answer = run_module(zone_module, records=wished, **settings)
+        assert answer["changed"], answer
     kinds_sent = {kind for sent in wire.sent if sent.json for kind in sent.json}
     assert kinds_sent == {"posts", "patches", "deletes"}
     for sent in wire.sent:

@@ -3,14 +3,20 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ansible_collections.smartercl.smarteros.plugins.module_utils import errors
+from ansible_collections.smartercl.smarteros.plugins.module_utils.dns_spelling import (
+    STRUCTURED,
+    normal_content,
+    normal_name,
+    parts_of,
+    quoted,
+)
 from ansible_collections.smartercl.smarteros.plugins.module_utils.errors import ApiError
-from ansible_collections.smartercl.smarteros.plugins.module_utils.owner import mark, owner_of
+from ansible_collections.smartercl.smarteros.plugins.module_utils.owner import SYSTEM, is_systems, mark, owner_of
 from ansible_collections.smartercl.smarteros.plugins.module_utils.transport import Answer, Http, Policy
 
 URL = "https://api.cloudflare.com/client/v4"
@@ -24,14 +30,15 @@ EXCLUSIVE = frozenset({"A", "AAAA", "CNAME", "NS"})  # types that decide where a
 STALE = frozenset({"81058", "81057", "81053", "81054", "81044"})
 _NO_RIGHT = frozenset({"1000", "1001", "6003", "9109", "10000"})
 _GLOBAL_KEY = re.compile(r"[0-9a-f]{37}|cfk_\w+")
-_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
 
 
 @dataclass(frozen=True)
 class Record:
     """A DNS record; name and content in the form in which they are compared (`normal_name`, `normal_content`).
 
-    ``owner`` is the RUT in our mark, None for a record that is not ours. ``ttl`` in seconds, 1 = automatic.
+    ``owner`` is the RUT in our mark, ``system`` for what belongs to the installation itself, None for a record that is
+    not ours. ``ttl`` in seconds, 1 = automatic. ``priority`` is that of an MX record. A ``comment`` is only sent where one
+    is given; else a new record gets its owner's mark, and an existing one keeps what it has.
     """
 
     name: str
@@ -41,6 +48,8 @@ class Record:
     ttl: int = AUTOMATIC
     owner: str | None = None
     id: str = ""
+    priority: int | None = None
+    comment: str = field(default="", compare=False)
 
     @property
     def key(self) -> str:
@@ -97,15 +106,21 @@ class Cloudflare:
 
     def records(self) -> list[Record]:
         """Every record of the zone, of any owner and type; reads all pages."""
+        return [record_of(row) for row in self.rows()]
+
+    def rows(self) -> list[t.Mapping[str, t.Any]]:
+        """The same as Cloudflare tells them, with everything that it tells."""
         path = f"/zones/{self.zone_id()}/dns_records"
         guard = self.http.pages(path)
-        found: dict[str, Record] = {}  # by id: a page may repeat records when the zone changes under our eyes
+        found: dict[
+            str, t.Mapping[str, t.Any]
+        ] = {}  # by id: a page may repeat records when the zone changes under our eyes
         page = 1
         while True:
             guard.turn()
             body = self._get(path, {"page": page, "per_page": PAGE, "order": "name"})
             rows, before = _rows(body), len(found)
-            found.update({record.id: record for record in (record_of(row) for row in rows)})
+            found.update({_id_of(row): row for row in rows})
             if not rows or page >= _whole(_object(body.get("result_info")).get("total_pages"), 1):
                 return list(found.values())
             if len(found) == before:
@@ -132,7 +147,7 @@ class Cloudflare:
     ) -> dict[str, str]:
         """Carry out changes in one transaction: all or none. Gives key -> id of what was changed or made.
 
-        ``patches`` carry the id of the record to change; ``posts`` get the owner's mark as comment.
+        ``patches`` carry the id of the record to change; ``posts`` get the owner's mark where they have no comment.
         Raises ApiError ``unanswered`` when it may have happened.
         """
         body: dict[str, list[dict[str, t.Any]]] = {}
@@ -141,7 +156,7 @@ class Cloudflare:
         if patches:
             body["patches"] = [{"id": record.id, **_wire(record)} for record in patches]
         if posts:
-            body["posts"] = [{**_wire(record), "comment": mark(record.owner or "")} for record in posts]
+            body["posts"] = [{"comment": mark(record.owner or ""), **_wire(record)} for record in posts]
         result = self._body(self.http.request("POST", f"/zones/{self.zone_id()}/dns_records/batch", json=body))
         parts = _object(result.get("result"))
         made = [record_of(row) for part in ("patches", "posts") for row in _rows({"result": parts.get(part)})]
@@ -175,7 +190,7 @@ class Cloudflare:
                 return {**verdict, "state": "insufficient", "message": exc.message, "missing_scopes": [lacks]}
             state = "invalid" if exc.kind in (errors.INVALID, errors.CONFLICT) else "unreachable"
             return {**verdict, "state": state, "message": exc.message}
-        if self._only_reads():
+        if self.only_reads():
             why = f"it may read the DNS records of {self.zone}, but not write them"
             return {**verdict, "state": "insufficient", "message": why, "missing_scopes": [DNS_WRITE]}
         return verdict
@@ -232,7 +247,7 @@ class Cloudflare:
         self.zone_id()
         return str(_object((self._zone or {}).get("account")).get("name") or "")
 
-    def _only_reads(self) -> bool:
+    def only_reads(self) -> bool:
         """Whether the zone says that the token may read, but not edit records; it does not always say anything."""
         said = (self._zone or {}).get("permissions")
         dns = {each for each in said if str(each).startswith("#dns_records:")} if isinstance(said, list) else set()
@@ -256,53 +271,45 @@ def connect(connection: t.Mapping[str, str], policy: Policy | None = None) -> Cl
     return Cloudflare(http, connection["zone"], token.startswith("cfat_"), bool(_GLOBAL_KEY.fullmatch(token)))
 
 
-def normal_name(name: str, zone: str) -> str:
-    """A full host name in lower-case Punycode without the last dot; ``@`` is the zone itself.
-
-    Raises ApiError for what can be no host name.
-    """
-    plain = zone if name == "@" else name.rstrip(".")
-    if plain.isascii():
-        return plain.lower()
-    try:
-        return plain.encode("idna").decode("ascii").lower()
-    except UnicodeError:
-        raise ApiError(f"not a host name: {name!r}") from None
-
-
-def normal_content(kind: str, content: str, zone: str) -> str:
-    """The content in one spelling: addresses compressed, host names as names, texts without their quotes.
-
-    Raises ApiError for an address or a host name that is none.
-    """
-    if kind in ("A", "AAAA"):
-        try:
-            address = ipaddress.ip_address(content.strip())
-        except ValueError:
-            raise ApiError(f"not an IP address: {content!r}") from None
-        if address.version != (4 if kind == "A" else 6):
-            raise ApiError(f"not an address for type {kind}: {content!r}")
-        return str(address)
-    if kind == "CNAME":
-        return normal_name(content.strip(), zone)
-    if kind == "TXT":
-        parts = _QUOTED.findall(content)
-        return re.sub(r"\\(.)", r"\1", "".join(parts)) if parts else content
-    return content
-
-
 def record_of(row: t.Mapping[str, t.Any]) -> Record:
     """A record of the API in our words. Raises ApiError when it is none."""
-    if not all(isinstance(row.get(key), str) for key in ("id", "type", "name")):
-        raise ApiError("Cloudflare gives a record without id, type or name")
-    kind, content = row["type"], str(row.get("content") or "")
+    number, kind, content = _id_of(row), row["type"], _content_of(row)
     try:
         content = normal_content(kind, content, "")
         name = normal_name(row["name"], "")
     except ApiError:  # a foreign oddity is compared as it is, and never written
         name = row["name"].lower()
-    owner = owner_of(row.get("comment"))
-    return Record(name, kind, content, bool(row.get("proxied")), _whole(row.get("ttl"), AUTOMATIC), owner, row["id"])
+    comment = row.get("comment")
+    owner = owner_of(comment) or (SYSTEM if is_systems(comment) else None)
+    return Record(
+        name,
+        kind,
+        content,
+        bool(row.get("proxied")),
+        _whole(row.get("ttl"), AUTOMATIC),
+        owner,
+        number,
+        int(row["priority"]) if kind == "MX" and isinstance(row.get("priority"), (int, float)) else None,
+        str(comment or ""),
+    )
+
+
+def _id_of(row: t.Mapping[str, t.Any]) -> str:
+    if not all(isinstance(row.get(key), str) for key in ("id", "type", "name")):
+        raise ApiError("Cloudflare gives a record without id, type or name")
+    return str(row["id"])
+
+
+def _content_of(row: t.Mapping[str, t.Any]) -> str:
+    """The content; of types with parts, put together from these, since Cloudflare writes it in more than one way."""
+    parts = _object(row.get("data"))
+    names = STRUCTURED.get(row["type"], ())
+    if not names or any(name not in parts for name in names):
+        return str(row.get("content") or "")
+    values = [str(parts[name]) for name in names]
+    if row["type"] == "CAA":
+        values[-1] = quoted(values[-1])
+    return " ".join(values)
 
 
 def named(records: t.Iterable[Record]) -> dict[str, list[Record]]:
@@ -322,27 +329,24 @@ def in_the_way(tenant: str, wish: Record, by_name: t.Mapping[str, t.Sequence[Rec
 def whose(record: Record) -> str:
     """Why a record is in the way, for people."""
     owner = f"belongs to tenant {record.owner}" if record.owner else "does not bear our mark"
+    if record.owner == SYSTEM:
+        owner = "belongs to the installation itself"
     return f"{record.type} record {record.name} -> {record.content} exists and {owner}"
 
 
 def _wire(record: Record) -> dict[str, t.Any]:
-    content = _quoted(record.content) if record.type == "TXT" else record.content
-    wire = {"type": record.type, "name": record.name, "content": content, "ttl": record.ttl}
+    wire: dict[str, t.Any] = {"type": record.type, "name": record.name, "ttl": record.ttl}
+    if record.type in STRUCTURED:
+        wire["data"] = parts_of(record.type, record.content)
+    else:
+        wire["content"] = quoted(record.content) if record.type == "TXT" else record.content
+    if record.priority is not None:
+        wire["priority"] = record.priority
     if record.type in PROXIABLE:
         wire["proxied"] = record.proxied
+    if record.comment:
+        wire["comment"] = record.comment
     return wire
-
-
-def _quoted(text: str) -> str:
-    """A text as quoted character-strings of at most 255 bytes each."""
-    parts: list[bytes] = [b""]
-    for char in text:
-        raw = char.encode()
-        if len(parts[-1]) + len(raw) > 255:
-            parts.append(b"")
-        parts[-1] += raw
-    escaped = [part.decode().replace("\\", "\\\\").replace('"', '\\"') for part in parts]
-    return " ".join(f'"{part}"' for part in escaped)
 
 
 def _first_error(body: t.Any) -> tuple[str, str] | None:

@@ -12,6 +12,7 @@ from ansible_collections.smartercl.smarteros.plugins.module_utils.clients.cloudf
 from ansible_collections.smartercl.smarteros.plugins.module_utils.errors import ApiError
 from ansible_collections.smartercl.smarteros.plugins.module_utils.single import Outcome
 
+NAME = "cloudflare"  # the service, as changes are told of it
 # Cloudflare itself would change `ssl` while this is `auto`, so whoever wishes one decides it
 SSL, SSL_MODE, BY_HAND = "ssl", "ssl_automatic_mode", "custom"
 CONCURRENCY = 6

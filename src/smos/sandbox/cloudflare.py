@@ -498,15 +498,15 @@ def _guarded(handler: Any) -> Any:
 
 
 def seed(db: sqlite3.Connection) -> None:
-    """One zone with the records an owner has before SmarterOS comes: the house's address, mail, a text record."""
+    """One zone with the records an owner has before SmarterOS comes, where none of ours shall be: pages, mail, a text record."""
     created = "2026-01-05T12:00:00.000000Z"
     db.execute(
         "INSERT OR IGNORE INTO cloudflare_zones VALUES (?,?,?,?,?,?)",
         (ZONE_ID, ZONE_NAME, "active", ACCOUNT["id"], ACCOUNT["name"], created),
     )
     owners: tuple[dict[str, Any], ...] = (
-        {"type": "A", "name": "@", "content": "192.0.2.10", "proxied": True},
-        {"type": "A", "name": "app", "content": "192.0.2.10", "ttl": 300},
+        {"type": "A", "name": "www", "content": "192.0.2.10", "proxied": True},
+        {"type": "A", "name": "blog", "content": "192.0.2.10", "ttl": 300},
         {"type": "MX", "name": "@", "content": "mail.example.com", "priority": 10},
         {"type": "TXT", "name": "@", "content": "v=spf1 include:mail.example.com -all"},
     )

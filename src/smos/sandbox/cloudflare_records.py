@@ -177,7 +177,32 @@ def _structured(kind: str, body: Mapping[str, Any]) -> str:
     missing = [key for key in STRUCTURED[kind] if key not in data]
     if missing:
         raise Invalid(9101, f"{missing[0]} is a required data field.")
+    if kind == "CAA":
+        return _authority(data)
+    if kind == "SRV":
+        _service(data)
     return " ".join(str(data[key]) for key in STRUCTURED[kind])
+
+
+def _authority(data: Mapping[str, Any]) -> str:
+    """CAA as zone files have it, with its value in quotes."""
+    flags, tag, value = data["flags"], data["tag"], data["value"]
+    if not _whole(flags, 255) or not isinstance(tag, str) or not re.fullmatch("[0-9A-Za-z]+", tag):
+        raise Invalid(1004, "DNS Validation Error: CAA flags must be 0 to 255, and the tag letters and digits.")
+    if not isinstance(value, str) or not value:
+        raise Invalid(1004, "DNS Validation Error: the value of a CAA record must be a text.")
+    return f"{int(flags)} {tag} {quoted(value)}"
+
+
+def _service(data: Mapping[str, Any]) -> None:
+    if not all(_whole(data[key], 65_535) for key in ("priority", "weight", "port")):
+        raise Invalid(1004, "DNS Validation Error: SRV priority, weight and port must be 0 to 65535.")
+    if not isinstance(data["target"], str) or not data["target"].strip("."):
+        raise Invalid(1004, "DNS Validation Error: the target of an SRV record must be a host name.")
+
+
+def _whole(number: Any, most: int) -> bool:
+    return isinstance(number, (int, float)) and not isinstance(number, bool) and 0 <= number <= most
 
 
 def _ttl(ttl: Any) -> int:

@@ -1,5 +1,5 @@
 # Copyright (c) SmarterCL. All rights reserved. See LICENSE.
-"""The infrastructure: VPS, network, DNS, backup, monitoring."""
+"""The infrastructure: VPS, network, backup, monitoring. DNS has a file of its own."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from smos.specs.base import Clock, Count, Domain, Identifier, Line, Port, Strict, UrlPath, text
+from smos.specs.base import Clock, Count, Identifier, Line, Port, Strict, UrlPath, text
 from smos.specs.cost import Priced, Usd
 from smos.specs.secret_names import SecretName
 from smos.specs.tenant import Timezone
@@ -17,10 +17,6 @@ Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 Percent = Annotated[int, Field(ge=1, le=100)]
 Address4 = Annotated[str, text(r"(?:[0-9]{1,3}\.){3}[0-9]{1,3}", "An IPv4 address is written as 203.0.113.10.")]
 Address6 = Annotated[str, text("[0-9a-f:]{2,39}", "An IPv6 address is written as 2001:db8::10.")]
-RecordName = Annotated[
-    str, text(r"(?:@|\*|[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9])?)", "A record name is @, * or one label, as odoo.")
-]
-Ttl = Annotated[int, Field(ge=1, le=86400, description="Seconds; 1 lets the provider choose.")]
 
 
 class Host(Strict):
@@ -103,60 +99,6 @@ class Network(Strict):
     firewall: Firewall
     tls: Tls
     rate_limit: RateLimit
-
-
-class AddressRecord(Strict):
-    """A name that leads to a machine of vps.yml."""
-
-    type: Literal["A"]
-    name: RecordName
-    host: Identifier
-    proxied: bool
-
-
-class AliasRecord(Strict):
-    """A name that leads to another name."""
-
-    type: Literal["CNAME"]
-    name: RecordName
-    target: Domain
-    proxied: bool
-
-
-class TenantRecord(Strict):
-    """The record that each tenant gets: <slug> leads to this target."""
-
-    type: Literal["CNAME"]
-    target: Domain
-    proxied: bool
-    ttl: Ttl
-
-
-class ZoneSettings(Strict):
-    """Settings of the zone at the provider."""
-
-    ssl: Literal["off", "flexible", "full", "strict"]
-    always_use_https: bool
-    min_tls_version: Literal["1.0", "1.1", "1.2", "1.3"]
-    brotli: bool
-    http3: bool
-    zero_rtt: bool
-    websockets: bool
-    edge_cache_ttl_s: Count
-    browser_cache_ttl_s: Count
-
-
-class Dns(Strict):
-    """The zone and its records."""
-
-    provider: Identifier
-    zone: Domain = Field(description="The zone of tenants/registry.yml.")
-    ttl: Ttl
-    records: list[AddressRecord | AliasRecord]
-    tenant_record: TenantRecord
-    settings: ZoneSettings
-    monthly_usd: Usd
-    priced: Priced | None = Field(None, description="Where the figure is from.")
 
 
 class RemoteRepository(Strict):

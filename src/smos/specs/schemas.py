@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 
-from smos.specs import frontends, infra, releases, repository, secret_names, services, tenant
+from smos.specs import dns, frontends, infra, releases, repository, secret_names, services, tenant
 
 MODELS: dict[str, type[BaseModel]] = {
     "index": repository.Index,
@@ -22,7 +22,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "secrets": secret_names.SecretCatalogue,
     "vps": infra.Vps,
     "network": infra.Network,
-    "dns": infra.Dns,
+    "dns": dns.Dns,
     "backup": infra.Backup,
     "monitoring": infra.Monitoring,
     "tenants": tenant.TenantRegistry,

@@ -148,6 +148,13 @@ def test_a_cname_stands_alone(api: Driver) -> None:
         ({"comment": "two\nlines"}, 1004),
         ({"tags": ["owner:me"]}, 1004),
         ({"type": "SRV", "data": {"name": "x", "port": 1, "priority": 1, "weight": 1, "target": "a.cl"}}, 9102),
+        ({"type": "SRV", "data": {"port": 70000, "priority": 1, "weight": 1, "target": "a.cl"}}, 1004),
+        ({"type": "SRV", "data": {"port": 443, "priority": 1, "weight": 1, "target": ""}}, 1004),
+        ({"type": "CAA", "content": '0 issue "a.cl"'}, 9101),
+        ({"type": "CAA", "data": {"flags": 0, "tag": "issue"}}, 9101),
+        ({"type": "CAA", "data": {"flags": 256, "tag": "issue", "value": "a.cl"}}, 1004),
+        ({"type": "CAA", "data": {"flags": 0, "tag": "is sue", "value": "a.cl"}}, 1004),
+        ({"type": "CAA", "data": {"flags": 0, "tag": "issue", "value": ""}}, 1004),
     ],
 )
 def test_a_bad_field_is_refused_with_its_code_and_nothing_is_kept(
@@ -187,6 +194,9 @@ def test_structured_records_and_long_texts_are_kept(api: Driver) -> None:
     srv = api.ok("POST", RECORDS, {"type": "SRV", "name": "_sip._tcp", "ttl": 1, "data": data})["result"]
     assert srv["data"] == data
     assert api.ok("PATCH", f"{RECORDS}/{srv['id']}", {"comment": "hello"})["result"]["data"] == data
+    caa = {"flags": 0, "tag": "issue", "value": "ca.example.net"}
+    kept = api.ok("POST", RECORDS, {"type": "CAA", "name": "@", "ttl": 1, "data": caa})["result"]
+    assert (kept["content"], kept["data"]) == ('0 issue "ca.example.net"', caa)
     text = api.ok("POST", RECORDS, {"type": "TXT", "name": "long", "ttl": 1, "content": "k" * 300})["result"]
     assert text["content"] == f'"{"k" * 255}" "{"k" * 45}"'
 
@@ -234,7 +244,7 @@ def test_filters_choose_by_name_type_comment_and_content(api: Driver) -> None:
     assert names(content__contains="spf1") == ["smarterbot.cl"]
     assert names(name__endswith="op.smarterbot.cl", match="all", type="A") == ["shop"]
     assert set(names(name="shop.smarterbot.cl", comment__present="true", match="any")) == {"shop", "acme"}
-    assert names(type="A", order="name", direction="desc")[0] == "smarterbot.cl"
+    assert names(type="A", order="name", direction="desc")[0] == "www"
 
 
 def test_pages_and_page_sizes_out_of_range_are_refused(api: Driver) -> None:
