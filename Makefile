@@ -66,6 +66,7 @@ molecule: dev system
 load: dev system
 	[ ! -e tests/load/tenants.py ] || $(PYTHON) tests/load/tenants.py --smoke
 	$(PYTHON) tests/load/backup.py --smoke
+	$(PYTHON) tests/load/plan.py --smoke
 
 # The tests against real servers alone, both tiers.
 real: dev system

@@ -68,14 +68,16 @@ class ActionModule(RegistryAction):
         safety = self._safety(args, setting, task_vars, visited, live)
         wrong = [*self._wrong(args, setting, task_vars, wanted, visited, live), *self._hazards(args, safety, task_vars)]
         wrong += self._tokens(setting, task_vars, [stacks[each.service]["plan"]["tokens"] for each in visited])
-        if wrong:
-            raise Stop(min(code for code, _error in wrong), [error for _code, error in wrong])
         told = deploy_plan.changes(visited, live)
+        foretold = {"changes": told} if setting.check_mode and not args["rollback"] else {}
+        if wrong:
+            known = {"previous": _previous(look), **foretold}
+            raise Stop(min(code for code, _error in wrong), [error for _code, error in wrong], **known)
         result: dict[str, t.Any] = {
             "changed": bool(told) and setting.check_mode and not args["rollback"],
             "plan": told,
             "release": str(task_vars["ansible_facts"]["smos_release"]),
-            "previous": str((ledger.current(look["releases"]) or {}).get("release", "")),
+            "previous": _previous(look),
             "services": {each.service: _told(each, live.get(each.service)) for each in meant},
             "memory": deploy_plan.table(wanted),
             "ansible_facts": {
@@ -91,8 +93,7 @@ class ActionModule(RegistryAction):
                 ),
             },
         }
-        if setting.check_mode and not args["rollback"]:
-            result["changes"] = told
+        result.update(foretold)
         if self._play_context.diff or self._task.diff:
             result["diff"] = _diffs(visited, stacks, look)
         return result
@@ -178,6 +179,11 @@ class ActionModule(RegistryAction):
             look["releases"], safety.release, named, args["acknowledged"], look.get("restoring", "")
         )
         return [(REFUSED, error) for error in found]
+
+
+def _previous(look: Mapping[str, t.Any]) -> str:
+    """The release that runs; empty where none was ever deployed."""
+    return str((ledger.current(look["releases"]) or {}).get("release", ""))
 
 
 def _told(wanted: deploy_plan.Wanted, now: Mapping[str, t.Any] | None) -> dict[str, t.Any]:

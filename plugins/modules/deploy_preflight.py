@@ -80,7 +80,7 @@ release:
   type: str
 previous:
   description: The release that ran before, empty for the first.
-  returned: success
+  returned: success, and where the deploy is refused
   type: str
 services:
   description: What runs now, by service id, with state and image.

@@ -47,6 +47,11 @@ applied:
   type: list
   elements: str
   sample: [0005_readers.sql]
+changes:
+  description: The same as changes, with action, what, before and after.
+  returned: success
+  type: list
+  elements: dict
 version:
   description: Number of the newest file that the database has afterwards.
   returned: success
@@ -106,6 +111,7 @@ def work(module: bulk.Caller) -> None:
     module.exit_json(
         changed=bool(applied),
         applied=applied,
+        changes=[bulk.Change("create", f"migration {name}").as_dict() for name in applied],
         version=files[-1].version,
         diff={"before": before, "after": {"migrations": [*before["migrations"], *applied]}},
         results=[],

@@ -11,6 +11,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,6 +52,8 @@ REFUSE_WHOLE = (
     "zone_open",
     "cloudflare_zone_records",
     "cloudflare_zone",
+    "supabase_migrations",
+    "supabase_buckets",
 )
 # Actions whose successful results carry changes, and errors of single tenants
 TELL_CHANGES = (
@@ -72,6 +75,8 @@ TELL_CHANGES = (
     "vercel_deployments",
     "cloudflare_zone_records",
     "cloudflare_zone",
+    "supabase_migrations",
+    "supabase_buckets",
 )
 # Actions whose results a command tells of
 TELL_RESULTS = (
@@ -94,6 +99,8 @@ TELL_RESULTS = (
 TELL_ERRORS = ("tenant_open", "tenant_preflight", "tenant_export", "tenant_record", "tenant_carry_out")
 COLLECTION = "smartercl.smarteros."
 CANCEL_PERIOD_S = 0.1  # how often ansible-runner asks whether Ctrl-C came
+MOST_OF_A_RESULT = 1_000_000_000  # characters; ansible-runner empties a larger result (its own limit: 0.7 million)
+TOGETHER = 3  # plays at the same time: they wait for providers more than they compute
 GRACE_S = 10.0  # how long a run may take to stop after Ctrl-C before it is killed
 
 Event = Mapping[str, Any]
@@ -175,7 +182,50 @@ def run(play: Play, project: Project, settings: Settings, on_event: Callable[[Ev
     """Run the playbook to its end, or stop it cleanly on Ctrl-C."""
     import ansible_runner
 
+    with _stop_on_signal(ansible_runner) as stopped:
+        return _run(play, project, settings, on_event, stopped)
+
+
+def run_together(
+    plays: Sequence[Play],
+    project: Project,
+    settings: Settings,
+    on_event: Callable[[Play, Event], None],
+    on_end: Callable[[Play, Played, float], None],
+) -> list[Played]:
+    """Run playbooks that know nothing of each other, several at the same time; Ctrl-C stops all of them cleanly.
+
+    ``on_event`` and ``on_end`` (with the seconds that the play took) are called from several threads, one at a time.
+    """
+    import ansible_runner
+
+    speaking = threading.Lock()
+
+    def one(play: Play) -> Played:
+        def take(event: Event) -> None:
+            with speaking:
+                on_event(play, event)
+
+        began = time.monotonic()
+        played = _run(play, project, settings, take, stopped)
+        with speaking:
+            on_end(play, played, time.monotonic() - began)
+        return played
+
+    at_once = 1 if settings.verbose else TOGETHER  # what Ansible itself prints would be mixed up
+    with _stop_on_signal(ansible_runner) as stopped, ThreadPoolExecutor(at_once) as pool:
+        return list(pool.map(one, plays))
+
+
+def _run(
+    play: Play, project: Project, settings: Settings, on_event: Callable[[Event], None], stopped: threading.Event
+) -> Played:
+    import ansible_runner
+
     played = Played()
+    if stopped.is_set():
+        played.interrupted, played.code = True, exitcodes.INTERRUPTED
+        return played
     redactor = Redactor(os.environ)
 
     def take(event: dict[str, Any]) -> bool:
@@ -184,7 +234,7 @@ def run(play: Play, project: Project, settings: Settings, on_event: Callable[[Ev
         on_event(clean)
         return False  # nothing of it is kept on disk
 
-    with _private_folder(project.state_dir) as folder, _stop_on_signal(ansible_runner) as stopped:
+    with _private_folder(project.state_dir) as folder:
         _set_up(folder)
         finished = ansible_runner.run(
             private_data_dir=str(folder),
@@ -280,6 +330,7 @@ def environment(project: Project) -> dict[str, str]:
         "ANSIBLE_COLLECTIONS_PATH": str(project.collections_path),
         "SMOS_SPECS_REPO": str(project.specs_dir),
         "SMOS_STATE_DIR": str(project.state_dir),
+        "MAX_EVENT_RES": str(MOST_OF_A_RESULT),
         "SMOS_PID": str(os.getpid()),  # a run must not outlive the command that started it
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
     }

@@ -69,7 +69,7 @@ def test_answers_that_never_come_while_a_tenant_is_made_make_nothing_twice(smos:
     server.reset(smos.sandbox)
     survived(smos, known, "create", "tenant", *shop(1).words)
     assert smos.inventory().wrong([shop(1).rut]) == []
-    assert smos.run("plan", "--exit-code").code == 0
+    assert smos.run("plan", "tenants", "--exit-code").code == 0
 
 
 @pytest.mark.slow
@@ -168,7 +168,7 @@ def test_fifty_tenants_become_active_though_one_request_in_twenty_fails_and_one_
     left = smos.run("tenant", "apply", "--json")  # a message that was refused for the moment is sent by the next run
     assert left.code == 0, left
     assert {write.split()[0] for write in smos.writes(before + sent)} <= {"smtp", "whatsapp"}
-    assert smos.run("plan", "--exit-code").code == 0
+    assert smos.run("plan", "tenants", "--exit-code").code == 0
 
 
 def test_a_refusal_with_retry_after_is_waited_for(smos: Instance) -> None:

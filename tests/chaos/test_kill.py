@@ -124,7 +124,7 @@ def _jobs() -> set[str]:
 def _all_is_well(smos: Instance, phases: dict[str, str]) -> None:
     assert off(smos.inventory(), phases) == []
     assert set(smos.phases().values()) == {"active"}
-    again = smos.run("plan", "--json", "--exit-code")
+    again = smos.run("plan", "tenants", "--json", "--exit-code")
     assert again.code == 0, again
     assert list((smos.state / "running").iterdir()) == []
     wanted = {".gitkeep", *(f"{rut}.yml" for rut in phases)}

@@ -314,7 +314,7 @@ def test_a_tenant_does_without_optional_providers_until_they_are_configured(tmp_
         made.environment = strict.variables()
         done = made.run("tenant", "update", ACME.slug, "--shopify-store", STORE, "--json", *there)
         assert_states(done, {})
-        assert made.run("plan", "--exit-code", *there).code == 0
+        assert made.run("plan", "tenants", "--exit-code", *there).code == 0
 
 
 def assert_states(done: Done, other: dict[str, str]) -> None:
@@ -330,7 +330,7 @@ def test_a_broken_file_in_the_registry_blocks_only_its_own_tenant(smos: Instance
     try:
         (smos.registry / f"{broken.rut}.yml").write_text("spec: {rut: [half a")
         smos.add_files([templated])
-        done = smos.run("plan", "--json")
+        done = smos.run("plan", "tenants", "--json")
         assert done.code == 0, done
         assert done.result["changes"] == []
         assert smos.phases()[ACME.rut] == "active"

@@ -107,9 +107,9 @@ def test_a_second_run_and_a_plan_find_nothing_to_change(acme: Instance) -> None:
     human = acme.run("create", "tenant", *ACME.words)
     assert human.code == 0
     assert "nothing to change" in human.out
-    for words in (["plan"], ["plan", "tenants"], ["plan", "--exit-code"], ["tenant", "apply", "--check"]):
+    for words in (["plan", "tenants"], ["plan", "tenants", "--exit-code"], ["tenant", "apply", "--check"]):
         done = acme.run(*words, "--json")
-        assert document(done, "tenant apply" if "apply" in words else "plan") == {"changes": []}
+        assert document(done, "tenant apply" if "apply" in words else "plan")["changes"] == []
         assert (done.document["changed"], done.document["run"]) == (False, None)
     applied = document(acme.run("tenant", "apply", "acme", "--json"), "tenant apply")
     assert [row["id"] for row in applied["tenants"]] == [ACME.rut]
@@ -300,7 +300,7 @@ def test_check_predicts_exactly_what_the_run_then_does(
     record = smos.run("history", done.document["run"], "--json").result["run"]
     assert record["changes"] == predicted
     assert smos.inventory().wrong([ACME.rut]) == []
-    assert smos.run("plan", "--exit-code").code == 0
+    assert smos.run("plan", "tenants", "--exit-code").code == 0
 
 
 def test_a_plan_over_several_tenants_predicts_what_apply_then_does(smos: Instance) -> None:
@@ -321,7 +321,7 @@ def test_a_plan_over_several_tenants_predicts_what_apply_then_does(smos: Instanc
         shops[2].rut: {"vercel"},
         shops[3].rut: set(SERVICES) - {"odoo", "botpress"},
     }
-    limited = document(smos.run("plan", "--limit", shops[1].slug, "--json"), "plan")["changes"]
+    limited = document(smos.run("plan", "tenants", "--limit", shops[1].slug, "--json"), "plan")["changes"]
     assert limited == [change for change in predicted if change["tenant"] == shops[1].rut]
 
     done = smos.run("tenant", "apply", "--json")
@@ -330,4 +330,4 @@ def test_a_plan_over_several_tenants_predicts_what_apply_then_does(smos: Instanc
     assert record["changes"] == predicted
     tenant = smos.run("tenant", "show", shops[3].slug, "--json").result["tenant"]
     assert tenant["services"]["odoo"]["state"] == tenant["services"]["botpress"]["state"] == "disabled"
-    assert smos.run("plan", "--exit-code").code == 0
+    assert smos.run("plan", "tenants", "--exit-code").code == 0

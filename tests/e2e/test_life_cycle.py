@@ -104,7 +104,7 @@ def test_what_was_purged_can_be_imported_again(acme: Instance, tmp_path: Path) -
         key: born[key] for key in ("id", "name", "slug", "domain", "plan")
     }
     done(acme.run("tenant", "import", str(archive), "--json"), "active", changed=False)
-    assert acme.run("plan", "--exit-code").code == 0
+    assert acme.run("plan", "tenants", "--exit-code").code == 0
 
 
 def test_an_export_is_whole_and_private(acme: Instance, tmp_path: Path) -> None:

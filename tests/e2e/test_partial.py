@@ -20,7 +20,7 @@ def test_a_conflict_fails_one_tenant_alone_and_goes_away_with_its_cause(smos: In
     record = hand.cloudflare("POST", "dns_records", made)
     smos.add_files(SHOPS)
 
-    foretold = smos.run("plan", "--exit-code", "--json")
+    foretold = smos.run("plan", "tenants", "--exit-code", "--json")
     assert (foretold.code, foretold.document["ok"]) == (1, False), "a plan that foresees a failure does not end well"
     assert UNLUCKY.domain in foretold.why, foretold
     assert {row["tenant"] for row in foretold.result["changes"]} == {each.rut for each in SHOPS if each is not UNLUCKY}

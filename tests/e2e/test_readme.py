@@ -150,4 +150,4 @@ def test_plain_ansible_does_the_same_in_a_fresh_state(clone: Clone) -> None:
     again = clone.shell(plain)
     assert again.returncode == 0, again
     assert set(re.findall(r"changed=(\d+)", again.stdout)) == {"0"}
-    assert clone.json("./smos plan")["changed"] is False
+    assert clone.json("./smos plan tenants")["changed"] is False

@@ -20,6 +20,29 @@ def _group() -> None:
     """Deploy the release that the specs describe."""
 
 
+@app.command("all")
+def everything(
+    ctx: typer.Context,
+    release: Release = None,
+    skip: Annotated[
+        list[str] | None,
+        typer.Option("--skip", metavar="STAGE", help="Leave this stage out; may be repeated."),
+    ] = None,
+) -> int:
+    """Bring everything to what the specs say: backup, DNS, machine, database, frontends, tenants, health.
+
+    Each stage is checked before the first one changes anything. Run again after a failure, it goes on at the failed stage.
+
+    Example: smos --env production deploy all --check
+
+    Example: smos deploy all --skip frontend
+    """
+    from smos import deploy_all_work
+
+    settings: Settings = ctx.obj
+    return deploy_all_work.carry_out(release, tuple(skip or ()), settings)
+
+
 @app.command("backend")
 def backend(
     ctx: typer.Context,

@@ -87,6 +87,10 @@ class Environment(Strict):
     backup_before_deploy: bool
     health_check_required: bool
     dangerous_operations: bool = Field(description="Whether operations that lose data may run at all.")
+    deploy_notice: bool = Field(
+        default=False,
+        description="Whether the admin is told of each `smos deploy all` that changed something or failed.",
+    )
 
 
 class Environments(Strict):
