@@ -10,11 +10,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from ansible.plugins.loader import init_plugin_loader
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped] # it has no types
 
 init_plugin_loader([str(Path(__file__).resolve().parents[1] / "collections")])
+
+# A busy machine makes nothing wrong: no example of a property has a time limit
+hypothesis.settings.register_profile("smos", deadline=None)
+hypothesis.settings.load_profile("smos")
 
 # Tests of minutes that have an instance each: one by one they spread best.
 ALONE = ("tests/chaos/", "tests/e2e/test_life_cycle.py")

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils import (
     consistency_frontends,
+    consistency_mcp,
     consistency_zone,
     secret_kinds,
 )
@@ -41,6 +42,7 @@ def rest(documents: Documents) -> Iterator[Broken]:
     for rule in (_machines, _backup, _remotes, _monitoring, _decisions, _secrets, _secret_of_database):
         yield from rule(documents)
     yield from (Broken(*each) for each in consistency_frontends.broken(documents))
+    yield from (Broken(*each) for each in consistency_mcp.broken(documents))
 
 
 def _services(documents: Documents) -> dict[str, dict[str, Any]]:

@@ -30,7 +30,7 @@ __all__ = ["ARGUMENT", "CORE", "REST", "Mistake", "Reader", "SpecError", "Specs"
 
 CORE = ("versions", "environments", "services", "tenants", "templates", "dns")
 """Kinds of files that every run leans on, besides the index."""
-REST = ("decisions", "secrets", "vps", "network", "backup", "monitoring", "frontends")
+REST = ("decisions", "secrets", "vps", "network", "backup", "monitoring", "frontends", "mcp_clients", "mcp_servers")
 """Kinds of files that single jobs lean on."""
 
 _PLACES: dict[str, Place] = {
@@ -45,12 +45,17 @@ _PLACES: dict[str, Place] = {
     "dns": ("infra", "dns"),
     "backup": ("infra", "backup"),
     "monitoring": ("infra", "monitoring"),
+    "mcp_clients": ("mcp", "clients"),
+    "mcp_servers": ("mcp", "servers"),
     "tenants": ("tenants", "registry"),
     "templates": ("tenants", "template"),
 }
 """Where the index names the file of a kind, below ``files``."""
 
-_USUAL = {"frontends": "frontends/registry.yml"}
+_USUAL = {
+    "frontends": "frontends/registry.yml",
+    "mcp": {"clients": "mcp/clients.yml", "servers": "mcp/servers.yml"},
+}
 """Where a file is that the index of an earlier release does not name."""
 
 _TENANT = "tenant"

@@ -18,6 +18,7 @@ from smos.cli import (
     deploy,
     inspect,
     machine,
+    mcp,
     notify,
     plan,
     releases,
@@ -64,6 +65,7 @@ app.command("validate")(inspect.validate)
 app.command("history")(inspect.history)
 app.command("cost")(cost.cost)
 app.command("notify")(notify.notify)
+app.command("mcp")(mcp.mcp)
 app.command("completion")(complete.completion)
 
 

@@ -22,6 +22,13 @@ class InfraFiles(Strict):
     monitoring: RelativePath
 
 
+class McpFiles(Strict):
+    """The files about MCP."""
+
+    clients: RelativePath
+    servers: RelativePath
+
+
 class TenantFiles(Strict):
     """Where the tenants are."""
 
@@ -39,6 +46,10 @@ class IndexFiles(Strict):
     services: RelativePath
     secrets: RelativePath
     frontends: RelativePath = Field("frontends/registry.yml", description="The frontends on Vercel.")
+    mcp: McpFiles = Field(
+        McpFiles(clients="mcp/clients.yml", servers="mcp/servers.yml"),
+        description="Who uses `smos mcp`, and which other servers agents use.",
+    )
     infra: InfraFiles
     tenants: TenantFiles
     workflows: Literal["workflows"] = Field(description="Workflow templates; a fixed place, as all folders here.")

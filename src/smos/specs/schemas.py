@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 
-from smos.specs import dns, frontends, infra, releases, repository, secret_names, services, tenant
+from smos.specs import dns, frontends, infra, mcp, releases, repository, secret_names, services, tenant
 
 MODELS: dict[str, type[BaseModel]] = {
     "index": repository.Index,
@@ -25,6 +25,8 @@ MODELS: dict[str, type[BaseModel]] = {
     "dns": dns.Dns,
     "backup": infra.Backup,
     "monitoring": infra.Monitoring,
+    "mcp_clients": mcp.McpClients,
+    "mcp_servers": mcp.McpServers,
     "tenants": tenant.TenantRegistry,
     "templates": tenant.Templates,
     "tenant": tenant.TenantFile,

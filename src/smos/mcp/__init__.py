@@ -1,0 +1,1 @@
+"""`smos mcp`: SmarterOS for agents, over the Model Context Protocol. The SDK is imported by `server` and `http` only."""
