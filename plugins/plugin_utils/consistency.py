@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils import (
     consistency_frontends,
     consistency_mcp,
+    consistency_schedulers,
     consistency_zone,
     secret_kinds,
 )
@@ -43,6 +44,7 @@ def rest(documents: Documents) -> Iterator[Broken]:
         yield from rule(documents)
     yield from (Broken(*each) for each in consistency_frontends.broken(documents))
     yield from (Broken(*each) for each in consistency_mcp.broken(documents))
+    yield from (Broken(*each) for each in consistency_schedulers.broken(documents))
 
 
 def _services(documents: Documents) -> dict[str, dict[str, Any]]:

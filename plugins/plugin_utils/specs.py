@@ -30,7 +30,18 @@ __all__ = ["ARGUMENT", "CORE", "REST", "Mistake", "Reader", "SpecError", "Specs"
 
 CORE = ("versions", "environments", "services", "tenants", "templates", "dns")
 """Kinds of files that every run leans on, besides the index."""
-REST = ("decisions", "secrets", "vps", "network", "backup", "monitoring", "frontends", "mcp_clients", "mcp_servers")
+REST = (
+    "decisions",
+    "secrets",
+    "vps",
+    "network",
+    "backup",
+    "monitoring",
+    "frontends",
+    "mcp_clients",
+    "mcp_servers",
+    "schedulers",
+)
 """Kinds of files that single jobs lean on."""
 
 _PLACES: dict[str, Place] = {
@@ -39,6 +50,7 @@ _PLACES: dict[str, Place] = {
     "environments": ("environments",),
     "services": ("services",),
     "frontends": ("frontends",),
+    "schedulers": ("schedulers",),
     "secrets": ("secrets",),
     "vps": ("infra", "vps"),
     "network": ("infra", "network"),
@@ -54,6 +66,7 @@ _PLACES: dict[str, Place] = {
 
 _USUAL = {
     "frontends": "frontends/registry.yml",
+    "schedulers": "schedulers.yml",
     "mcp": {"clients": "mcp/clients.yml", "servers": "mcp/servers.yml"},
 }
 """Where a file is that the index of an earlier release does not name."""

@@ -24,6 +24,7 @@ from smos.settings import Settings
 
 # Actions up to the first write: when one of them refuses, nothing was touched
 BEFORE_WRITES = (
+    "playbook_input",
     "tenant_request",
     "tenant_change",
     "tenant_import",

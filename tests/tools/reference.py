@@ -5,6 +5,7 @@ With `--check`, nothing is written; exit code 1 when the file is out of date.
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import subprocess
@@ -12,6 +13,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 TARGET = ROOT / "docs" / "reference.md"
@@ -30,8 +33,10 @@ _DEEPEST = 3  # levels of options that are shown
 
 def main() -> int:
     """Write or check the reference."""
-    kinds = [("Modules", "module"), ("Filters", "filter"), ("Lookups", "lookup"), ("Inventory", "inventory")]
+    kinds = [("Modules", "module"), ("Filters", "filter"), ("Lookups", "lookup")]
+    kinds += [("Callbacks", "callback"), ("Inventory", "inventory")]
     sections = {title: _plugins(kind) for title, kind in kinds}
+    sections["Playbooks"] = _playbooks()
     sections["Roles"] = _roles()
     lines = [HEAD, *_contents(sections)]
     for title, docs in sections.items():
@@ -67,6 +72,25 @@ def _roles() -> dict[str, dict[str, Any]]:
     names = sorted(path.name for path in (ROOT / "roles").iterdir() if path.is_dir())
     found = _doc("-t", "role", "-j", *(f"{COLLECTION}.{name}" for name in names))
     return {f"{name}: {entry}": doc for name in names for entry, doc in _entries(found[f"{COLLECTION}.{name}"])}
+
+
+def _playbooks() -> dict[str, dict[str, Any]]:
+    """What is said about each playbook: the first words of its header, and the variables that it takes."""
+    described = yaml.safe_load((ROOT / "playbooks" / "vars" / "inputs.yml").read_text(encoding="utf-8"))["playbooks"]
+    return {name: _playbook(name, entry) for name, entry in sorted(described.items())}
+
+
+def _playbook(name: str, entry: dict[str, Any]) -> dict[str, Any]:
+    lines = (ROOT / "playbooks" / f"{name}.yml").read_text(encoding="utf-8").splitlines()[1:]
+    words = " ".join(line.removeprefix("# ") for line in itertools.takewhile(lambda line: line.startswith("# "), lines))
+    first, _, rest = words.partition(". ")
+    others = [f"Takes what {other} takes as well." for other in entry.get("with", [])]
+    options = {key: {"type": "str", **one} for key, one in (entry.get("variables") or {}).items()}
+    return {
+        "short_description": first.rstrip("."),
+        "description": [*([rest] if rest else []), *others],
+        "options": options,
+    }
 
 
 def _entries(role: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:

@@ -52,7 +52,9 @@ def test_package_and_collection_have_one_version() -> None:
     assert pyproject()["project"]["version"] == read_yaml("galaxy.yml")["version"]
 
 
-@pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock", "tests/tools/control.lock"])
+@pytest.mark.parametrize(
+    "name", ["requirements.lock", "requirements-dev.lock", "tests/tools/control.lock", "tests/tools/builder.lock"]
+)
 def test_every_pinned_package_has_hashes_and_no_index_is_named(name: str) -> None:
     text = (ROOT / name).read_text(encoding="utf-8")
     entries = re.split(r"\n(?=[A-Za-z0-9])", text)

@@ -50,6 +50,7 @@ class IndexFiles(Strict):
         McpFiles(clients="mcp/clients.yml", servers="mcp/servers.yml"),
         description="Who uses `smos mcp`, and which other servers agents use.",
     )
+    schedulers: RelativePath = Field("schedulers.yml", description="The jobs of AWX, Semaphore and the like.")
     infra: InfraFiles
     tenants: TenantFiles
     workflows: Literal["workflows"] = Field(description="Workflow templates; a fixed place, as all folders here.")

@@ -10,7 +10,18 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 
-from smos.specs import dns, frontends, infra, mcp, releases, repository, secret_names, services, tenant
+from smos.specs import (
+    dns,
+    frontends,
+    infra,
+    mcp,
+    releases,
+    repository,
+    schedulers,
+    secret_names,
+    services,
+    tenant,
+)
 
 MODELS: dict[str, type[BaseModel]] = {
     "index": repository.Index,
@@ -19,6 +30,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "environments": repository.Environments,
     "services": services.ServiceRegistry,
     "frontends": frontends.FrontendRegistry,
+    "schedulers": schedulers.Schedulers,
     "secrets": secret_names.SecretCatalogue,
     "vps": infra.Vps,
     "network": infra.Network,
