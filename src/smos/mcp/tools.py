@@ -9,7 +9,7 @@ from typing import Any
 
 import jsonschema_rs
 
-from smos.cli.plan import PARTS
+from smos.stages import PARTS
 
 Schema = Mapping[str, Any]
 Words = Callable[[Mapping[str, Any]], list[str]]

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smos.cli.plan import PARTS
+from smos.stages import PARTS
 from smos.mcp import audit, clean, clients, plans, prompts, tools
 from smos.mcp.library import Library
 from smos.outcome import Failure
