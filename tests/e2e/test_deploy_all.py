@@ -32,7 +32,7 @@ pytestmark = pytest.mark.timeout(1800)
 @pytest.fixture
 def alone(smos: Instance) -> Instance:
     """An instance without tenants, whose sandbox cannot have a machine."""
-    smos.environment["DOCKER_HOST"] = "tcp://203.0.113.1:2375"
+    smos.environment["DOCKER_HOST"] = "unix:///nowhere/docker.sock"
     smos.up()
     return smos
 
