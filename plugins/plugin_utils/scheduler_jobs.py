@@ -129,7 +129,7 @@ def provider_variables(given: t.Mapping[str, str], folder: Path = TEMPLATES) -> 
         found[path.name.split(".")[2]] = {name: given[name] for name in names if given.get(name)}
     for prefix in PER_TENANT:
         own = {name: value for name, value in given.items() if name.startswith(prefix) and value}
-        found.setdefault(prefix.split("_")[0].lower(), {}).update(own)
+        found.setdefault(prefix.split("_", maxsplit=1)[0].lower(), {}).update(own)
     return found
 
 

@@ -21,6 +21,7 @@ from smos import (
     deploy_stages,
     exitcodes,
     plan_work,
+    play,
     records,
     stages,
     tenants,
@@ -102,6 +103,8 @@ def _preflight(deploy: Deploy) -> tuple[list[dict[str, str]], int]:
     began = time.monotonic()
     reason = plan_work.made_machine(deploy.settings)
     deploy.no_machine = reason
+    if deploy.settings.env == "sandbox" and not reason:
+        _make_secrets(deploy)
     wanted = [each for each in stages.PLANNED if each.name not in deploy.skipped]
     reasons = {each.name: reason for each in wanted if each.on_machine}
     found = plan_work.foresee(wanted, deploy.project, deploy.settings, deploy.run, reasons, deploy.release)
@@ -123,6 +126,13 @@ def _preflight(deploy: Deploy) -> tuple[list[dict[str, str]], int]:
         deploy_all_view.ahead(found, deploy.settings)
         confirm.slug(deploy.version, what, deploy.settings)
     return [], exitcodes.DONE
+
+
+def _make_secrets(deploy: Deploy) -> None:
+    """Nobody is asked to make those of a sandbox; `deploy backend` makes them as well, but not in check mode."""
+    wish = play.Play("secrets.yml", deploy.run, {"secrets_job": "init"})
+    made = play.run(wish, deploy.project, deploy.settings, lambda _event: None)
+    deploy.changes.extend(made.changes)
 
 
 def _stages(deploy: Deploy, done: dict[str, dict[str, object]]) -> tuple[list[dict[str, str]], int]:

@@ -14,6 +14,7 @@ from smos import lang
 from smos.cli.app import app
 
 ROOT = Path(__file__).resolve().parents[2]
+TRANSCRIPT = "```console"
 PAGES = (*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"))
 _LINE = re.compile(r"^(?:\$ )?(?:[A-Z_]+=\S+ )?(?:\./)?smos (?P<words>[^#|>]+)")
 _INSIDE = re.compile(r"<\(smos (?P<words>[^)]+)\)")
@@ -44,10 +45,10 @@ def helps(command: Any, name: str = "smos") -> Iterator[tuple[str, str]]:
 
 
 def _code(text: str) -> Iterator[str]:
-    """The lines of fenced blocks, without the output of commands that a transcript shows."""
-    inside = False
+    """The lines of fenced blocks that are no transcript: what that shows was carried out."""
+    fence = ""
     for line in text.splitlines():
         if line.startswith("```"):
-            inside = not inside
-        elif inside:
+            fence = "" if fence else line
+        elif fence and fence != TRANSCRIPT:
             yield line.strip()

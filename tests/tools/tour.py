@@ -1,4 +1,4 @@
-"""Run every command of `smos` once, in the sandbox with its VPS, and write what they print into the two READMEs.
+"""Run every command of `smos` once, in the sandbox with its VPS, and write what they print into the README.
 
     python tests/tools/tour.py
 
@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = (ROOT / "README.md", ROOT / "README.es.md")
+PAGE = ROOT / "README.md"
 BEGIN, END = "<!-- tour: written by tests/tools/tour.py -->", "<!-- end of the tour -->"
 MOST_LINES, WIDEST = 12, 118
 PATIENCE_S = 1800
@@ -31,10 +31,9 @@ WHO = {
     "GIT_COMMITTER_EMAIL": "ana@example.com",
     "GIT_CONFIG_GLOBAL": "/dev/null",
 }
-# English and Spanish title of a group, and its commands in the order in which they make sense
+# Groups of commands, in the order in which they make sense
 GROUPS = (
     (
-        "Tenants",
         "Tenants",
         """
         create tenant 12.345.678-5 "Acme Corp" acme.smarterbot.cl --plan pro
@@ -52,7 +51,6 @@ GROUPS = (
     ),
     (
         "Plan and deploy",
-        "Plan y despliegue",
         """
         validate
         secrets init
@@ -64,8 +62,8 @@ GROUPS = (
         plan frontend
         plan backend
         plan dns
-        deploy all --yes
-        deploy all --yes
+        deploy all
+        deploy all
         deploy backend --service n8n
         deploy frontend
         releases
@@ -76,7 +74,6 @@ GROUPS = (
     ),
     (
         "Backups and the way back",
-        "Respaldos y vuelta atrás",
         """
         backup all
         backup n8n
@@ -90,17 +87,16 @@ GROUPS = (
     ),
     (
         "Every day",
-        "Cada día",
         """
         sync workflows
         sync specs
         notify "The new shelf is in use"
-        daily
         history
         cost --tenants 100
         update codex --help
         update cli --help
         mcp --help
+        completion bash
         sandbox status
         sandbox requests
         sandbox fault --help
@@ -120,18 +116,15 @@ class Shown:
 
 
 def main() -> int:
-    """Write the pages; 1 where a command ended with an error."""
+    """Write the page; 1 where a command ended with an error."""
     with tempfile.TemporaryDirectory(prefix="smos-tour-") as name:
         home = Path(name)
         variables = prepared(home)
-        groups = [(titles, [run(line, home, variables) for line in lines(commands)]) for *titles, commands in GROUPS]
-    for page, language in zip(PAGES, (0, 1), strict=True):
-        text = page.read_text(encoding="utf-8")
-        before, _begin, rest = text.partition(BEGIN)
-        after = rest.partition(END)[2]
-        body = "\n".join(block(titles[language], shown) for titles, shown in groups)
-        page.write_text(f"{before}{BEGIN}\n{body}\n{END}{after}", encoding="utf-8")
-    failed = [shown for _titles, each in groups for shown in each if shown.code not in (0, 10)]
+        groups = [(title, [run(line, home, variables) for line in lines(commands)]) for title, commands in GROUPS]
+    before, _begin, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
+    body = "\n".join(block(title, shown) for title, shown in groups)
+    PAGE.write_text(f"{before}{BEGIN}\n{body}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
+    failed = [shown for _title, each in groups for shown in each if shown.code not in (0, 10)]
     for shown in failed:
         print(f"{shown.line} ended with {shown.code}\n{shown.text}", file=sys.stderr)
     return 1 if failed else 0
@@ -145,7 +138,12 @@ def prepared(home: Path) -> Mapping[str, str]:
         left.unlink()
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("SMOS_", "ANSIBLE_"))}
     variables = {**kept, **WHO, "SMOS_SPECS_REPO": str(specs), "SMOS_STATE_DIR": str(home / "state")}
-    variables |= {"SMOS_ENV_DIR": str(home / "env"), "SMOS_PROJECT_DIR": str(ROOT), "COLUMNS": str(WIDEST)}
+    variables |= {
+        "SMOS_LANG": "en",
+        "SMOS_ENV_DIR": str(home / "env"),
+        "SMOS_PROJECT_DIR": str(ROOT),
+        "COLUMNS": str(WIDEST),
+    }
     for words in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "--message", "chore(specs): begin"]):
         subprocess.run(["git", "-C", str(specs), *words], env=variables, check=True)
     return variables

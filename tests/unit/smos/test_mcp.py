@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smos.stages import PARTS
 from smos.mcp import audit, clean, clients, plans, prompts, tools
 from smos.mcp.library import Library
 from smos.outcome import Failure
 from smos.redact import Redactor
 from smos.settings import hoisted
+from smos.stages import PARTS
 
 ROOT = Path(__file__).resolve().parents[3]
 TOKEN = "a-token-of-the-tests-that-is-long"
