@@ -36,7 +36,7 @@ GROUPS = (
     (
         "Tenants",
         """
-        create tenant 12.345.678-5 "Acme Corp" acme.smarterbot.cl --plan pro
+        create tenant 12.345.678-5 "Acme Corp" acme.smarterbot.cl --plan professional
         tenant list
         tenant status acme
         tenant show acme
