@@ -74,9 +74,15 @@ class Projects:
                 return None
             raise
 
-    def create(self, name: str, settings: t.Mapping[str, str | None], git: str) -> Project:
-        """Make a project, linked to its repository from the start."""
+    def create(
+        self, name: str, settings: t.Mapping[str, str | None], git: str, variables: t.Sequence[Variable] = ()
+    ) -> Project:
+        """Make a project, linked to its repository and with these variables from the start; their comments come later."""
         body: dict[str, t.Any] = {"name": name, **_wire(settings)}
+        if variables:
+            body["environmentVariables"] = [_variable(each) for each in variables]
+            for each in body["environmentVariables"]:
+                del each["comment"]  # not taken here
         if git:
             body["gitRepository"] = _repository(git)
         made = self.http.create("/v11/projects", body, lambda: self.find(name))

@@ -236,7 +236,9 @@ def _writer(client: Projects, todo: Todo) -> t.Callable[[], None]:
 def _carry_out(client: Projects, todo: Todo) -> None:
     wish, project = todo.wish, todo.project
     if project is None:
-        project = client.create(wish.name, wish.settings, wish.git or "")
+        # With what can be read again, a mark among it: a run that dies here leaves nothing that the next one takes for another's
+        plain = [each for each in wish.variables if each.type == PLAIN]
+        project = client.create(wish.name, wish.settings, wish.git or "", plain)
     if todo.settings:
         client.update(project.id, todo.settings)
     if todo.relink:

@@ -59,7 +59,7 @@ def create(call: Call) -> Reply:
     upsert = call.query.get("upsert") == "true"
     if not isinstance(call.body, list):
         try:
-            return Reply(201, {"created": _create(call, project, body_of(call), upsert), "failed": []})
+            return Reply(201, {"created": add(call, project, body_of(call), upsert), "failed": []})
         except Failed as failed:
             raise Refused(400, failed.error["code"], failed.error["message"]) from None
     created, failures = [], []
@@ -67,7 +67,7 @@ def create(call: Call) -> Reply:
         if not isinstance(item, dict):
             raise invalid("every variable should be an object.")
         try:
-            created.append(_create(call, project, item, upsert))
+            created.append(add(call, project, item, upsert))
         except Failed as failed:
             failures.append({"error": failed.error})
     return Reply(201, {"created": created, "failed": failures})
@@ -103,7 +103,8 @@ def delete_many(call: Call) -> Reply:
     return Reply(200, {"deleted": len(gone), "ids": gone})
 
 
-def _create(call: Call, project: sqlite3.Row, item: Mapping[str, Any], upsert: bool) -> dict[str, Any]:
+def add(call: Call, project: sqlite3.Row, item: Mapping[str, Any], upsert: bool = False) -> dict[str, Any]:
+    """Make one variable, or with ``upsert`` overwrite it. Raises Failed."""
     _check(item)
     same = [row for row in _of_key(call, project["id"], item) if set(_targets(row["target"])) == set(item["target"])]
     if upsert and same:

@@ -10,6 +10,7 @@ import sqlite3
 from typing import Any
 
 from smos.sandbox import vercel_deployments as deployments
+from smos.sandbox import vercel_env as env
 from smos.sandbox.provider import Call, Reply
 from smos.sandbox.vercel_wire import (
     ELSEWHERE,
@@ -90,7 +91,13 @@ def create(call: Call) -> Reply:
         "INSERT INTO vercel_projects (id, name, settings, link, paused, created, updated) VALUES (?,?,?,?,0,?,?)",
         (made, name, json.dumps(settings), link, now, now),
     )
-    return Reply(200, _shown(project_of(call, made)))
+    row = project_of(call, made)
+    for item in body.get("environmentVariables") or []:
+        try:
+            env.add(call, row, item)
+        except env.Failed as failed:
+            raise Refused(400, failed.error["code"], failed.error["message"]) from None
+    return Reply(200, _shown(row))
 
 
 def update(call: Call) -> Reply:

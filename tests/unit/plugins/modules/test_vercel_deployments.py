@@ -204,6 +204,15 @@ def test_a_project_that_is_not_ours_is_refused_before_anything_is_touched(wire: 
     assert (paused["exit_code"], "is paused and serves nothing" in paused["msg"]) == (4, True)
 
 
+def test_a_run_that_died_once_its_project_was_made_is_gone_on_with(wire: Wire) -> None:
+    wire.trouble = lambda sent: (500, {}) if sent.path.endswith("/env") and sent.method == "POST" else None
+    assert run(wire, DOCS)["results"][0]["state"] == "failed"
+    assert wire.driver.ok("GET", "/v9/projects/smarteros-docs")["name"] == "smarteros-docs"
+    wire.trouble = lambda _sent: None
+    assert run(wire, DOCS)["results"][0]["state"] == "ready"
+    assert run(wire, DOCS)["changed"] is False
+
+
 def test_an_answer_that_got_lost_makes_no_second_build(wire: Wire) -> None:
     wire.trouble = once(lambda sent: sent.path == "/v13/deployments", LOST)
     assert run(wire, DOCS)["results"][0]["state"] == "ready"
