@@ -48,6 +48,12 @@ FURTHER: dict[str, dict[str, Any]] = {
             }
         ],
     },
+    "cloudflare_zone_records": {
+        "url": "{{ cloudflare_url }}",
+        "token": "{{ cloudflare_token }}",
+        "zone": "{{ cloudflare_zone }}",
+        "records": [{"type": "TXT", "name": "_dmarc", "content": "v=DMARC1; p=none"}],
+    },
     "token_check": {},  # all providers of the catalogue
 }
 ONLY_OF_MODULES = ("invocation", "failed", "warnings", "deprecations")  # what Ansible adds to a module's own answer
