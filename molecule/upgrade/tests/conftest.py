@@ -25,6 +25,7 @@ import yaml
 STATE = Path(os.environ["SMOS_STATE_DIR"])
 ORIGIN = Path(os.environ["SMOS_SPECS_REPO"])
 VARIABLES = Path(__file__).parents[1] / "vars/upgrade.yml"
+TAKE_VARIABLES = ("deploy", "rollback")
 CATALOGUE = "services/registry.yml"
 RELEASES = "smos-version.yml"
 HOST = "chatwoot.smarterbot.cl"
@@ -86,7 +87,8 @@ class Smos:
 
     def run(self, *more: str) -> Done:
         """Any command."""
-        words = [sys.executable, "-m", "smos", "-e", f"@{VARIABLES}", *more, "--json"]
+        given = ["-e", f"@{VARIABLES}"] if more[0] in TAKE_VARIABLES else []
+        words = [sys.executable, "-m", "smos", *given, *more, "--json"]
         chosen = " ".join(f"{name}={version}" for name, version in self.versions.items())
         environment = {**os.environ, "SMOS_VPS_VERSIONS": chosen, "SMOS_SPECS_REPO": str(self.specs)}
         done = subprocess.run(words, capture_output=True, text=True, env=environment, check=False)
