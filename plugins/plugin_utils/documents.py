@@ -34,6 +34,8 @@ HIGHEST_SIZE = 1024 * 1024
 """Bytes that a spec file may have."""
 DEEPEST = 40
 """Levels that mappings and lists may be nested."""
+MERGE_MARKS = ("<<<<<<< ", ">>>>>>> ")
+"""What git writes at the beginning of a line where both sides have changed the same place."""
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _CONSTANTS: dict[str, bool | None] = {
@@ -113,7 +115,7 @@ def parse(text: str, shown_as: str) -> Any:
         mistake = Mistake(shown_as, refused.line, refused.key, refused.rule, refused.message, "Correct the file.")
         raise DocumentError(mistake) from None
     except yaml.YAMLError as error:
-        raise _not_yaml(shown_as, error) from None
+        raise _half_merged(shown_as, text) or _not_yaml(shown_as, error) from None
     except UnicodeEncodeError:
         raise _failed(shown_as, 0, "The text has a lone surrogate.", "Spec files are UTF-8 text.") from None
     finally:
@@ -235,6 +237,16 @@ def _walk(next_event: Callable[[], Any], event: Any, path: Place, found: dict[Pl
 def _line(event: Any) -> int:
     line: int = event.start_mark.line
     return line + 1
+
+
+def _half_merged(name: str, text: str) -> DocumentError | None:
+    """What is told where git left both versions in the file; that is why it is no YAML."""
+    for number, line in enumerate(text.splitlines(), start=1):
+        if line.startswith(MERGE_MARKS):
+            following = "Choose between the two versions, then git add the file and run the same command again"
+            rule = "Spec files hold no marks of a merge."
+            return DocumentError(Mistake(name, number, "", rule, "A merge in the file was not ended.", following))
+    return None
 
 
 def _not_yaml(name: str, error: yaml.YAMLError) -> DocumentError:

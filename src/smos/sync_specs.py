@@ -20,7 +20,6 @@ from smos.redact import Redactor
 from smos.settings import Settings
 
 COMMAND = "sync specs"
-_MARKS = ("<<<<<<< ", ">>>>>>> ")
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ def carry_out(settings: Settings) -> int:
     speaker = Speaker(COMMAND, settings.env, settings.as_json)
     project = work.project_for(settings)
     specs = project.specs_dir.resolve()
-    git = _checkout(specs)
+    git = checkout(specs)
     try:
         changes = [each for each in git.changes(specs) if not _is_passing(each.path)]
         edits = [_edit(git, specs, each) for each in changes]
@@ -83,7 +82,7 @@ def _is_passing(path: str) -> bool:
     return name.startswith(".") and name != ".gitkeep"
 
 
-def _checkout(specs: Path) -> Git:
+def checkout(specs: Path) -> Git:
     """The checkout that the specs are in, fit for a commit. Raises Failure (3)."""
     try:
         git = find(specs)
@@ -114,7 +113,7 @@ def _refuse_merge_marks(git: Git, changes: Sequence[Change]) -> None:
     for each in changes:
         path = git.top / each.path
         lines = path.read_bytes().decode(errors="replace").splitlines() if path.is_file() else []
-        marked = [number for number, line in enumerate(lines, start=1) if line.startswith(_MARKS)]
+        marked = [number for number, line in enumerate(lines, start=1) if line.startswith(documents.MERGE_MARKS)]
         if marked or each.action == "unmerged":
             where = f"{each.path}:{marked[0]}" if marked else each.path
             following = "Choose between the two versions, then git add the file and run the same command again"

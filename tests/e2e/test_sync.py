@@ -221,7 +221,10 @@ def test_specs_are_committed_scanned_and_kept_here_without_a_remote(smos: Instan
         assert refused.document["errors"][0]["where"] == f"messages/README.md:{line}"
         assert planted not in refused.out + refused.err
     notes.write_text(f"{before}\n<<<<<<< HEAD\n")
-    assert specs(smos).code == 2
+    unended = specs(smos)
+    assert unended.code == 2, unended
+    assert unended.document["errors"][0]["where"] == f"messages/README.md:{len(before.splitlines()) + 2}"
+    assert (notes.read_text(), git(smos, "rev-parse", "HEAD")) == (f"{before}\n<<<<<<< HEAD\n", head)
     notes.write_text(before)
     file = smos.registry / f"{ACME.rut}.yml"
     file.write_text(file.read_text().replace("plan: starter", "plan: golden"))
@@ -229,7 +232,14 @@ def test_specs_are_committed_scanned_and_kept_here_without_a_remote(smos: Instan
     assert (invalid.code, git(smos, "rev-parse", "HEAD")) == (2, head), invalid
     git(smos, "checkout", "--quiet", "--", ".")
     git(smos, "checkout", "--quiet", "--detach")
-    assert specs(smos).code == 3
+    detached = specs(smos)
+    assert detached.code == 3, detached
+    assert "detached HEAD" in detached.why
+    assert "git switch" in detached.document["errors"][0]["next"]
+    git(smos, "switch", "--quiet", "main")
+    nobody = specs(smos, GIT_AUTHOR_NAME="", GIT_AUTHOR_EMAIL="", GIT_COMMITTER_NAME="", GIT_COMMITTER_EMAIL="")
+    assert nobody.code == 3, nobody
+    assert "git config --global user.name" in nobody.document["errors"][0]["next"]
     (smos.specs / ".git").rename(smos.home / "git")
     nowhere = specs(smos)
     assert nowhere.code == 3, nowhere

@@ -1,4 +1,4 @@
-"""Every command line of `smos` that the documents and the help pages show."""
+"""Every command line of `smos` that the documents and the help pages show, and every command that a text names."""
 
 from __future__ import annotations
 
@@ -16,22 +16,50 @@ from smos.cli.app import app
 ROOT = Path(__file__).resolve().parents[2]
 TRANSCRIPT = "```console"
 PAGES = (*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"))
+SOURCES = tuple(
+    path
+    for folder in ("src/smos", "plugins", "roles", "playbooks", "specs", "inventories", "system")
+    for path in (ROOT / folder).rglob("*")
+    if path.suffix in (".py", ".yml", ".j2", ".md", ".template", ".example")
+)
 _LINE = re.compile(r"^(?:\$ )?(?:[A-Z_]+=\S+ )?(?:\./)?smos (?P<words>[^#|>]+)")
 _INSIDE = re.compile(r"<\(smos (?P<words>[^)]+)\)")
 _HELP = re.compile(rf"{lang.EXAMPLE} smos (?P<words>[^<>]+)")
 
 
+_NAMED = re.compile(r"`(?:\./)?smos (?P<words>[^`\n]+)`")
+
+
+def named() -> dict[str, str]:
+    """What texts call by its name, as `smos plan PART`, in documents and in what programs say; and where it was first seen."""
+    found: dict[str, str] = {}
+    for path in sorted((*PAGES, *SOURCES)):
+        for told in _NAMED.finditer(path.read_text(encoding="utf-8")):
+            found.setdefault(told["words"], str(path.relative_to(ROOT)))
+    return found
+
+
 def shown() -> dict[tuple[str, ...], str]:
     """The words behind `smos`, and where they were first seen."""
-    found: dict[tuple[str, ...], str] = {}
-    for page in sorted(PAGES):
-        for line in _code(page.read_text(encoding="utf-8")):
-            if told := _LINE.match(line) or _INSIDE.search(line):
-                found.setdefault(tuple(shlex.split(told["words"])), str(page.relative_to(ROOT)))
+    found = _lines(transcripts=False)
     for command, text in helps(typer.main.get_command(app)):
         for line in text.splitlines():
             if told := _HELP.match(line.strip()):
                 found.setdefault(tuple(shlex.split(told["words"])), f"help of {command}")
+    return found
+
+
+def transcribed() -> dict[tuple[str, ...], str]:
+    """What was typed in transcripts, and where it was first seen."""
+    return _lines(transcripts=True)
+
+
+def _lines(*, transcripts: bool) -> dict[tuple[str, ...], str]:
+    found: dict[tuple[str, ...], str] = {}
+    for page in sorted(PAGES):
+        for line in _code(page.read_text(encoding="utf-8"), transcripts):
+            if told := _LINE.match(line) or _INSIDE.search(line):
+                found.setdefault(tuple(shlex.split(told["words"])), str(page.relative_to(ROOT)))
     return found
 
 
@@ -44,11 +72,11 @@ def helps(command: Any, name: str = "smos") -> Iterator[tuple[str, str]]:
         yield from helps(one, f"{name} {each}")
 
 
-def _code(text: str) -> Iterator[str]:
-    """The lines of fenced blocks that are no transcript: what that shows was carried out."""
+def _code(text: str, transcripts: bool) -> Iterator[str]:
+    """The lines of fenced blocks; of transcripts what was typed, or of the other blocks everything."""
     fence = ""
     for line in text.splitlines():
         if line.startswith("```"):
             fence = "" if fence else line
-        elif fence and fence != TRANSCRIPT:
+        elif fence and transcripts == (fence == TRANSCRIPT) and (not transcripts or line.startswith("$ ")):
             yield line.strip()

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import typer
 
-from smos.cli.app import USAGE_ERROR, app
-from smos.settings import hoisted
-from support.examples import helps, shown
+from smos import exitcodes, lang
+from smos.cli.app import USAGE_ERROR, app, call
+from smos.settings import GLOBAL_OPTIONS, hoisted
+from support.examples import helps, named, shown, transcribed
 
-SHOWN = shown()
+SHOWN = {**transcribed(), **shown()}
+PLACEHOLDER = re.compile(r"[A-ZÁÉÍÓÚÑ_]{2,}|[A-Z]|.*[…{}'\"%<].*|.*[0-9].*")
 
 
 @pytest.fixture(scope="module")
@@ -50,3 +53,48 @@ def test_every_command_has_help_with_an_example(name: str, text: str) -> None:
     assert re.search(rf"^Example: .*smos .*\b{name.removeprefix('smos ')}\b", text, re.MULTILINE), (
         f"no example in {name} --help"
     )
+
+
+def commands(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The words that lead to each command and group."""
+    yield path
+    for name, below in getattr(command, "commands", {}).items():
+        yield from commands(below, (*path, name))
+
+
+@pytest.mark.parametrize("path", list(commands(typer.main.get_command(app))), ids=" ".join)
+def test_every_command_and_group_has_a_help_page(
+    path: tuple[str, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("SMOS_LANG", "LANGUAGE"):  # the second one is set by the command: it shall not stay
+        monkeypatch.setenv(name, lang.ENGLISH)
+    assert call([*path, "--help"]) == exitcodes.DONE
+    page = capsys.readouterr().out
+    assert page.startswith(f"Usage: {' '.join(('smos', *path))}")
+    assert "--help" in page
+
+
+def test_texts_name_commands_and_options_that_exist() -> None:
+    command = typer.main.get_command(app)
+    wrong = [f"{where}: smos {text}: {word}" for text, where in named().items() for word in unknown(command, text)]
+    assert not wrong, "\n".join(wrong)
+
+
+def unknown(command: Any, text: str) -> Iterator[str]:
+    """The words of a text as `sync workflows [--push]` or `tenant suspend·resume ID` that the command line does not know."""
+    options, walking = set(GLOBAL_OPTIONS) | {"--help", "--version"}, True
+    given = hoisted([each.strip("[]…,") for each in text.replace("=", " ").split()])
+    words = iter(filter(None, given))
+    for word in words:
+        alternatives = re.split(r"[|·]", word)
+        below = getattr(command, "commands", {})
+        if word.startswith("-"):
+            known = options | {name for each in command.params for name in (*each.opts, *each.secondary_opts)}
+            yield from () if word in known else (word,)
+            for _value in range(GLOBAL_OPTIONS.get(word, 0)):
+                next(words, "")
+        elif walking and below and not PLACEHOLDER.fullmatch(word):
+            yield from (each for each in alternatives if each not in below)
+            command = below.get(alternatives[0], command)
+        else:
+            walking = False

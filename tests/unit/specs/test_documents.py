@@ -80,6 +80,8 @@ def test_an_empty_file_is_null() -> None:
         ("a: [1\nb: 2\n", 2, "no YAML"),
         ("a: \x01\n", 0, "no YAML"),
         ("a: 'unfinished\n", 2, "no YAML"),
+        ("a: 1\n<<<<<<< HEAD\nb: 1\n=======\nb: 2\n>>>>>>> other\n", 2, "merge"),
+        ("a: |\n  text\n>>>>>>> other\n", 3, "merge"),
         ("[" * 500_000, 1, "nested too deeply"),
         ("- " * 400_000, 1, "nested too deeply"),
         ("{a: " * 200_000, 1, "nested too deeply"),
