@@ -7,7 +7,8 @@ keeps them in step with the source). The words of the parser itself, as "Missing
 from __future__ import annotations
 
 import gettext
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,23 @@ def speak(environ: MutableMapping[str, str]) -> str:
     gettext.bindtextdomain(DOMAIN, str(FOLDER))
     gettext.textdomain(DOMAIN)
     return language
+
+
+@dataclass(frozen=True)
+class Said:
+    """A text whose language is chosen when it is shown, with the values of its fields."""
+
+    text: str
+    values: Mapping[str, object] = field(default_factory=dict)
+
+    def by(self, look_up: Callable[[str], str]) -> str:
+        """It in the words that ``look_up`` gives for the text."""
+        return look_up(self.text).format(**self.values) if self.values else look_up(self.text)
+
+
+def later(text: str, **values: object) -> Said:
+    """Mark a text to be translated where it is shown: what programs read has it in English."""
+    return Said(text, values)
 
 
 def translate(command: Any) -> None:

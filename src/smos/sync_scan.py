@@ -32,7 +32,7 @@ Row = dict[str, str]
 def known(project: Project, env: str) -> tuple[Known, list[str]]:
     """The secrets of this environment, from its variables and its vault; and notes on what could not be looked at."""
     values = secret_named(dict(os.environ))
-    path = _vault_file(project, env)
+    path = vault_file(project, env)
     if not path.is_file():
         return Known(values), []
     from ansible_collections.smartercl.smarteros.plugins.plugin_utils import vault
@@ -46,7 +46,7 @@ def known(project: Project, env: str) -> tuple[Known, list[str]]:
     return Known(values), []
 
 
-def _vault_file(project: Project, env: str) -> Path:
+def vault_file(project: Project, env: str) -> Path:
     """Where the inventories say that it is."""
     named = os.environ.get("SMOS_VAULT_FILE")
     if named:

@@ -12,6 +12,7 @@ import typer
 
 from smos import lang
 from smos.cli.app import app
+from smos.settings import GLOBAL_OPTIONS, hoisted
 
 ROOT = Path(__file__).resolve().parents[2]
 TRANSCRIPT = "```console"
@@ -22,6 +23,7 @@ SOURCES = tuple(
     for path in (ROOT / folder).rglob("*")
     if path.suffix in (".py", ".yml", ".j2", ".md", ".template", ".example")
 )
+_PLACEHOLDER = re.compile(r"[A-ZÁÉÍÓÚÑ_]{2,}|[A-Z]|.*[…{}'\"%<].*|.*[0-9].*")
 _LINE = re.compile(r"^(?:\$ )?(?:[A-Z_]+=\S+ )?(?:\./)?smos (?P<words>[^#|>]+)")
 _INSIDE = re.compile(r"<\(smos (?P<words>[^)]+)\)")
 _HELP = re.compile(rf"{lang.EXAMPLE} smos (?P<words>[^<>]+)")
@@ -80,3 +82,23 @@ def _code(text: str, transcripts: bool) -> Iterator[str]:
             fence = "" if fence else line
         elif fence and transcripts == (fence == TRANSCRIPT) and (not transcripts or line.startswith("$ ")):
             yield line.strip()
+
+
+def unknown(command: Any, text: str) -> Iterator[str]:
+    """The words of a text as `sync workflows [--push]` or `tenant suspend·resume ID` that the command line does not know."""
+    options, walking = set(GLOBAL_OPTIONS) | {"--help", "--version"}, True
+    given = hoisted([each.strip("[]…,") for each in text.replace("=", " ").split()])
+    words = iter(filter(None, given))
+    for word in words:
+        alternatives = re.split(r"[|·]", word)
+        below = getattr(command, "commands", {})
+        if word.startswith("-"):
+            known = options | {name for each in command.params for name in (*each.opts, *each.secondary_opts)}
+            yield from () if word in known else (word,)
+            for _value in range(GLOBAL_OPTIONS.get(word, 0)):
+                next(words, "")
+        elif walking and below and not _PLACEHOLDER.fullmatch(word):
+            yield from (each for each in alternatives if each not in below)
+            command = below.get(alternatives[0], command)
+        else:
+            walking = False

@@ -47,7 +47,7 @@ def texts() -> list[str]:
     for _part, _name, text in lang.helps(typer.main.get_command(app)):
         found.update(dict.fromkeys(each for each in text.split("\n\n") if not each.startswith(lang.EXAMPLE)))
     for _file, _line, message, _comments, _context in extract_from_dir(
-        SOURCE, [("**.py", "python")], keywords={"_": None}
+        SOURCE, [("**.py", "python")], keywords={"_": None, "later": None}
     ):
         found[str(message)] = None
     return list(found)

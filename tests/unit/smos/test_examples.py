@@ -11,11 +11,10 @@ import typer
 
 from smos import exitcodes, lang
 from smos.cli.app import USAGE_ERROR, app, call
-from smos.settings import GLOBAL_OPTIONS, hoisted
-from support.examples import helps, named, shown, transcribed
+from smos.settings import hoisted
+from support.examples import helps, named, shown, transcribed, unknown
 
 SHOWN = {**transcribed(), **shown()}
-PLACEHOLDER = re.compile(r"[A-ZÁÉÍÓÚÑ_]{2,}|[A-Z]|.*[…{}'\"%<].*|.*[0-9].*")
 
 
 @pytest.fixture(scope="module")
@@ -78,23 +77,3 @@ def test_texts_name_commands_and_options_that_exist() -> None:
     command = typer.main.get_command(app)
     wrong = [f"{where}: smos {text}: {word}" for text, where in named().items() for word in unknown(command, text)]
     assert not wrong, "\n".join(wrong)
-
-
-def unknown(command: Any, text: str) -> Iterator[str]:
-    """The words of a text as `sync workflows [--push]` or `tenant suspend·resume ID` that the command line does not know."""
-    options, walking = set(GLOBAL_OPTIONS) | {"--help", "--version"}, True
-    given = hoisted([each.strip("[]…,") for each in text.replace("=", " ").split()])
-    words = iter(filter(None, given))
-    for word in words:
-        alternatives = re.split(r"[|·]", word)
-        below = getattr(command, "commands", {})
-        if word.startswith("-"):
-            known = options | {name for each in command.params for name in (*each.opts, *each.secondary_opts)}
-            yield from () if word in known else (word,)
-            for _value in range(GLOBAL_OPTIONS.get(word, 0)):
-                next(words, "")
-        elif walking and below and not PLACEHOLDER.fullmatch(word):
-            yield from (each for each in alternatives if each not in below)
-            command = below.get(alternatives[0], command)
-        else:
-            walking = False

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from smos import deploy_work, doctor, exitcodes, logs_work, play, remote, status_work, vps_ready
+from smos import deploy_work, exitcodes, logs_work, play, remote, status_work, vps_ready
 from smos.outcome import Failure, Outcome
 from smos.settings import Settings
 
@@ -201,14 +201,3 @@ def test_an_unknown_service_is_refused(ssh: Path) -> None:
     with pytest.raises(Failure) as refused:
         logs_work.carry_out(["mysql"], 7, False, settings())
     assert refused.value.outcome.code == exitcodes.INVALID
-
-
-def test_the_doctor_names_what_is_missing_and_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
-    findings = [
-        {"what": "python", "state": "ok", "message": "3.13", "next": ""},
-        {"what": "docker", "state": "warn", "message": "there is none", "next": "Install it"},
-    ]
-    doctor.show(Outcome({"checks": findings}))
-    shown = capsys.readouterr().out
-    assert "✓ python" in shown
-    assert "Install it" in shown
