@@ -67,6 +67,7 @@ load: dev system
 	[ ! -e tests/load/tenants.py ] || $(PYTHON) tests/load/tenants.py --smoke
 	$(PYTHON) tests/load/backup.py --smoke
 	$(PYTHON) tests/load/plan.py --smoke
+	$(PYTHON) tests/load/daily.py --smoke
 
 # The tests against real servers alone, both tiers.
 real: dev system

@@ -55,6 +55,9 @@ def _readings(kind: str, folder: Path) -> Iterator[Reading]:
     elif kind == "messages":
         for occasion in messages_texts.KINDS:
             yield folder / f"{occasion}.yml", partial(messages_texts.read, folder, occasion)
+        for digest in messages_texts.DIGESTS:
+            if (folder / f"{digest}.yml").exists():
+                yield folder / f"{digest}.yml", partial(messages_texts.read, folder, digest)
     elif kind == "dashboards":
         yield folder, partial(metabase_dashboards.load, place)
     else:

@@ -41,7 +41,7 @@ def merged(document: dict[str, Any], specs: Specs, env: str) -> dict[str, Any]:
     tenants: read the result, do not change it.
 
     :return: ``id, environment, rut, rut_valid, name, slug, domain, custom_domain, plan, template, industry, region,
-        owner {name, email, phone}, shopify {store}, whatsapp {…}, wish (active | suspended |
+        owner {name, email, phone}, shopify {store}, whatsapp {…}, digest (daily | off), wish (active | suspended |
         deleted | purged), wish_since, locale {timezone, currency, language, country}, branding, features, limits (None is
         unlimited), services {<id>: {enabled}} in provisioning order, environments, created_at, phase, status``
     """
@@ -72,6 +72,7 @@ def merged(document: dict[str, Any], specs: Specs, env: str) -> dict[str, Any]:
         "whatsapp": spec.get("whatsapp") or {},
         "wish": lifecycle.get("state", "active"),
         "wish_since": lifecycle.get("since", ""),
+        "digest": spec.get("digest") or "off",
         "environments": spec.get("environments") or [],
         "created_at": spec.get("created_at"),
         "phase": status.get("phase", "pending"),

@@ -43,6 +43,13 @@ def carry_out(counts: Sequence[int], plan: str | None, settings: Settings) -> in
     return speaker.finish(Outcome(result), lambda: show(result))
 
 
+def monthly(project: Project, env: str) -> float:
+    """What the environment costs a month as it is now. Raises Failure."""
+    documents, files = _read(project)
+    costs = cost.Costs.of(cost.items(documents, files), documents["tenants"]["plans"])
+    return float(costs.row(_here(project, env))["total"])
+
+
 def _read(project: Project) -> tuple[dict[str, Any], dict[str, str]]:
     """The documents that have figures, and the names of their files. Raises Failure with every mistake in them."""
     reader = specs_files.Reader(project.specs_dir)

@@ -8,11 +8,13 @@ import os
 import re
 import typing as t
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import jsonschema_rs
 import pytest
 
+from ansible_collections.smartercl.smarteros.plugins.module_utils.clients import chatwoot_reports
 from ansible_collections.smartercl.smarteros.plugins.module_utils.services import chatwoot as service
 from ansible_collections.smartercl.smarteros.plugins.module_utils.services.chatwoot import Operator, Wish
 from ansible_collections.smartercl.smarteros.tests.unit.plugins.fakes.chatwoot import FakeChatwoot
@@ -125,3 +127,23 @@ def test_the_check_itself_sees_a_wrong_body_and_a_wrong_path(version: str) -> No
     wrong = Request("POST", "/platform/api/v1/accounts/1/account_users", {"user_id": "one", "role": 7}, {})
     assert contract.mistakes(wrong)
     assert contract.mistakes(Request("POST", "/platform/api/v1/nothing", {}, {}))
+
+
+@pytest.mark.parametrize("version", ["3.13.0", "4.14.0"])
+def test_the_report_of_a_day_is_asked_for_and_understood_as_described(version: str) -> None:
+    contract, seen = Contract(version), []
+
+    class Described(FakeChatwoot):
+        def handle(self, request: Request) -> tuple[int, t.Any]:
+            seen.append(request)
+            return 200, {name: "7" if "time" in name else 7 for name in figures}
+
+    named = contract.document.get("definitions") or contract.document["components"]["schemas"]
+    figures = [name for name in named["account_summary"]["properties"] if name != "previous"]
+    client = Described().client()
+    client.act_as("operator-token")
+    start, end = datetime(2026, 11, 22, 3, tzinfo=UTC), datetime(2026, 11, 23, 3, tzinfo=UTC)
+    assert chatwoot_reports.talks(client, 3, start, end) == chatwoot_reports.Talks(7, 7, 7.0)
+    assert [contract.mistakes(request) for request in seen] == [[]]
+    described = next(each for pattern, each in contract.paths if pattern.fullmatch(seen[0].path))["parameters"]
+    assert {"type", "since", "until"} <= {contract._resolved(each).get("name") for each in described}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -118,6 +119,7 @@ def test_every_request_of_a_workflows_life_fits(wire: Wire, version: str) -> Non
     client.check()
     client.claimed([{"id": RUT}])
     client.workflows("Some name")
+    client.failures(datetime(2026, 11, 22, 3, tzinfo=UTC), datetime(2026, 11, 23, 3, tzinfo=UTC))
     methods = {(sent.method, sent.path.rsplit("/", 1)[-1]) for sent in wire.sent}
     assert {
         ("POST", "workflows"),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from ansible_collections.smartercl.smarteros.plugins.module_utils.clients import shopify as api
 from ansible_collections.smartercl.smarteros.plugins.module_utils.clients import shopify_documents as documents
+from ansible_collections.smartercl.smarteros.plugins.module_utils.clients import shopify_orders
 from ansible_collections.smartercl.smarteros.plugins.module_utils.services.shopify_metafields import TYPE
 from ansible_collections.smartercl.smarteros.plugins.module_utils.services.shopify_webhooks import TOPICS
 from ansible_collections.smartercl.smarteros.plugins.modules import shopify_metafields, shopify_webhooks
@@ -52,7 +54,10 @@ def test_every_request_of_a_stores_life_fits(stores: Stores) -> None:
             run_module(shopify_webhooks, url=URL, **APP, n8n_url=N8N, webhooks=[{**item, "state": state}]),
         ]
         assert {row["state"] for each in done for row in each["results"]} <= {"ready", "absent"}, done
-    api.connect({"url": URL, **APP, "stores": {"acme": ACME}}).check()
+    client = api.connect({"url": URL, **APP, "stores": {"acme": ACME}})
+    client.check()
+    start, end = datetime(2026, 11, 22, 3, tzinfo=UTC), datetime(2026, 11, 23, 3, tzinfo=UTC)
+    client.with_store(ACME, "acme", lambda store: shopify_orders.sold(store, start, end))
 
     asked = [sent for sent in stores.sent if sent.operation != "grant"]
     assert {sent.operation for sent in asked} == set(documents.ALL)

@@ -218,6 +218,10 @@ def talk(server: Server, account: int, token: str) -> None:
     send("POST", f"/conversations/{conversation}/messages", {"content": "¿En qué te ayudo?"})
     send("GET", f"/conversations/{conversation}/messages")
     send("POST", f"/conversations/{conversation}/toggle_status", {"status": "resolved"})
+    report = f"/api/v2/accounts/{account}/reports/summary"
+    seen = server.send("GET", f"{report}?type=account&since=1&until=4000000000", None, token)
+    assert (seen["conversations_count"], seen["resolutions_count"], seen["incoming_messages_count"]) == (1, 1, 1)
+    server.send("GET", f"{report}?since=1&until=2", None, "", status=401)
     cloud = {"api_key": "sandbox-whatsapp-token", "phone_number_id": "1", "business_account_id": "2"}
     number = {
         "type": "whatsapp",

@@ -81,6 +81,13 @@ def test_the_documents_that_we_send_are_answered_as_the_schema_says(api: Driver)
     ask(api, documents.SET_METAFIELDS, metafields=[{**field, "type": "single_line_text_field", "value": "1-9"}])
     ask(api, documents.STORE_AND_WEBHOOKS, first=100, after=None)
     ask(api, documents.WHO)
+    api.engine.state.db.execute(
+        "INSERT INTO shopify_orders (shop, name, processed_at, test, cancelled_at, currency, total)"
+        " VALUES (?, '#1', '2026-11-22T15:00:00Z', 0, NULL, 'CLP', '1990.0')",
+        (PATH.split("/")[1],),
+    )
+    query = "processed_at:>='2026-11-22T03:00:00Z' AND processed_at:<'2026-11-23T03:00:00Z'"
+    assert ask(api, documents.ORDERS, first=10, after=None, query=query)["orders"]["nodes"]
     ask(api, documents.UPDATE_WEBHOOK, id=made, webhook={"uri": "https://n8n.example.com/b"})
     ask(api, documents.DELETE_WEBHOOK, id=made)
     ask(api, documents.DELETE_METAFIELDS, metafields=[field])

@@ -93,6 +93,7 @@ class Words:
     subject: str
     line: str
     body: str
+    parameters: tuple[str, ...] = ()  # of a WhatsApp template with other places than the environment and the line
 
 
 def words(news: News, language: str = SPANISH) -> Words:

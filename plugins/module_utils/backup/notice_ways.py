@@ -98,8 +98,8 @@ class WhatsApp:
     language: str = LANGUAGE
 
     def send(self, news: News, words: Words) -> None:
-        """See `Way`. The template has two places: the environment, and what happened."""
-        texts = (news.environment, words.line)
+        """See `Way`. The template has two places, the environment and what happened, unless the words say others."""
+        texts = words.parameters or (news.environment, words.line)
         parameters = [{"type": "text", "text": whatsapp_cloud.parameter(each)} for each in texts]
         content = {
             "name": self.template,

@@ -159,6 +159,11 @@ class ChatwootClient:
         self.http.hide(token)
         self._operator = {_HEADER: token}
 
+    @property
+    def operator_headers(self) -> dict[str, str]:
+        """What a request as the operator bears, once :meth:`act_as` was called."""
+        return dict(self._operator)
+
     def token_of(self, user: int, email: str = "") -> str:
         """The token of this user, if he is ours to read and has this address (or any); else an empty text."""
         try:

@@ -71,6 +71,29 @@ class N8n:
         found = (workflow_of(row) for row in self._pages("/workflows", query))
         return [each for each in found if not name or each.name == name]
 
+    def failures(self, start: datetime, end: datetime) -> list[str]:
+        """The workflow's id of every execution that began in the span and failed; reads the newest until before the span.
+
+        The public API of 1.x knows no bounds of time, and gives the newest first.
+        """
+        found: dict[str, str] = {}
+        query: dict[str, t.Any] = {"status": "error", "limit": PAGE}
+        pages = self.http.pages(f"{API}/executions")
+        cursor: str | None = None
+        while True:
+            pages.turn(cursor)
+            body = self._get("/executions", {**query, **({"cursor": cursor} if cursor else {})})
+            rows = body.get("data")
+            if not isinstance(rows, list) or not all(isinstance(row, dict) and row.get("id") for row in rows):
+                raise ApiError("expected a list of executions", where=f"GET {self.http.base_url}{API}/executions")
+            moments = [_began(row) for row in rows]
+            for row, moment in zip(rows, moments):
+                if moment is not None and start <= moment < end:
+                    found[str(row["id"])] = str(row.get("workflowId") or "")
+            cursor = str(body.get("nextCursor") or "") or None
+            if not cursor or any(moment is not None and moment < start for moment in moments[-1:]):
+                return list(found.values())
+
     def create(self, body: t.Mapping[str, t.Any]) -> Workflow:
         """Make a workflow (inactive, without tags). Its nodes have ids, which tell it after an unknown outcome."""
         name, first = str(body["name"]), body["nodes"][0].get("id")
@@ -231,6 +254,14 @@ def connect(connection: t.Mapping[str, str], policy: Policy | None = None) -> N8
     """A client. ``connection`` has url (without ``/api/v1``) and api_key; sends nothing yet."""
     key = connection["api_key"]
     return N8n(N8nHttp(connection["url"], {"X-N8N-API-KEY": key}, secrets=(key,), policy=policy), key)
+
+
+def _began(row: t.Mapping[str, t.Any]) -> datetime | None:
+    """When an execution began; None for one that has not."""
+    try:
+        return datetime.strptime(str(row.get("startedAt")).replace("Z", "+0000"), "%Y-%m-%dT%H:%M:%S.%f%z")
+    except ValueError:
+        return None
 
 
 def workflow_of(row: t.Mapping[str, t.Any]) -> Workflow:

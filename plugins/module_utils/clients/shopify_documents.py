@@ -43,6 +43,14 @@ query SmosWho {
   publicApiVersions { handle supported }
 }"""
 
+ORDERS = """\
+query SmosOrders($first: Int!, $after: String, $query: String!) {
+  orders(first: $first, after: $after, query: $query, sortKey: PROCESSED_AT) {
+    nodes { id test cancelledAt processedAt currentTotalPriceSet { shopMoney { amount currencyCode } } }
+    pageInfo { hasNextPage endCursor }
+  }
+}"""
+
 CREATE_WEBHOOK = """\
 mutation SmosCreateWebhook($topic: WebhookSubscriptionTopic!, $webhook: WebhookSubscriptionInput!) {
   webhookSubscriptionCreate(topic: $topic, webhookSubscription: $webhook) {
@@ -87,6 +95,7 @@ ALL: t.Mapping[str, str] = {
     "SmosStore": STORE,
     "SmosStoreAndWebhooks": STORE_AND_WEBHOOKS,
     "SmosWho": WHO,
+    "SmosOrders": ORDERS,
     "SmosCreateWebhook": CREATE_WEBHOOK,
     "SmosUpdateWebhook": UPDATE_WEBHOOK,
     "SmosDeleteWebhook": DELETE_WEBHOOK,

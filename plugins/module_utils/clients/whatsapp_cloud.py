@@ -16,7 +16,7 @@ from ansible_collections.smartercl.smarteros.plugins.module_utils.errors import 
 from ansible_collections.smartercl.smarteros.plugins.module_utils.transport import Answer, Http, Policy
 
 MAX_TEXT = 4096  # characters of a text message
-MAX_PARAMETER = 300  # characters that we put into one place of a template; a whole body may have 1,024
+MAX_PARAMETER = 900  # characters that we put into one place of a template; a whole body may have 1,024
 MESSAGING, MANAGEMENT = "whatsapp_business_messaging", "whatsapp_business_management"
 _FIELDS = "display_phone_number,verified_name,quality_rating,code_verification_status,platform_type"
 _PATIENCE = 10.0  # seconds in all for one message: the next run sends what did not get through

@@ -260,6 +260,14 @@ class Post:
         self._pass_over(plans)
         return [_finished(results[each.wish.tenant], each) for each in plans]
 
+    def deliver(self, blank: Entry, person: Person, text: texts_of.Text) -> Entry:
+        """Send one message to one person, on the first way that takes it; the entry as it is on the disk then.
+
+        Raises ApiError where the outbox cannot be written: then nothing is sent.
+        """
+        (entry,), _refusal = self._delivered((blank,), self.setting.route(person), person.name, text)
+        return entry
+
     def _owner(self, planned: Plan) -> bulk.Result:
         result, wish = _result(planned), planned.wish
         for due in planned.due:

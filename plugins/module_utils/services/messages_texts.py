@@ -23,6 +23,9 @@ NOTE = "admin_note"
 KINDS = ("welcome", "suspended", "resumed", "deleted", NOTE)
 PLACES = frozenset({"owner", "tenant", "slug", "domain", "url", "email", "date", "environment"})
 NOTE_PLACES = frozenset({"environment", "event", "count", "names", "list"})
+DAILY, DAILY_OWNER = "daily", "daily_owner"
+DIGESTS = (DAILY, DAILY_OWNER)  # a folder of an earlier release has none of these
+DIGEST_PLACES = frozenset({"environment", "date", "summary", "url", "owner", "tenant", "list"})
 _PLACE = re.compile(r"\{([a-z_]+)\}")
 _NUMBER = re.compile(r"\{\{(\d+)\}\}")
 
@@ -31,7 +34,8 @@ _NUMBER = re.compile(r"\{\{(\d+)\}\}")
 class Text:
     """A message in one language: WhatsApp template, plain text, subject and body of a mail, places still open.
 
-    The note to the admin also has a word for each kind of ``events``, and ``more`` for names that are left out.
+    The note to the admin also has a word for each kind of ``events``, and ``more`` for names that are left out. Digests
+    are made of ``parts``, whose places are theirs. ``template_body`` is what Meta approved, its numbers taken out.
     """
 
     template: Template
@@ -40,6 +44,8 @@ class Text:
     body: str
     events: t.Mapping[str, str] = field(default_factory=dict)
     more: str = ""
+    parts: t.Mapping[str, str] = field(default_factory=dict)
+    template_body: str = ""
 
     def filled(self, values: t.Mapping[str, str]) -> Text:
         """The message for one person."""
@@ -70,7 +76,8 @@ def read(folder: Path, kind: str) -> dict[str, Text]:
         raise ApiError(
             "messages are YAML files: the Python package PyYAML is needed", errors.INVALID, where=str(folder)
         )
-    return _languages(folder / f"{kind}.yml", NOTE_PLACES if kind == NOTE else PLACES)
+    places = {NOTE: NOTE_PLACES, DAILY: DIGEST_PLACES, DAILY_OWNER: DIGEST_PLACES}
+    return _languages(folder / f"{kind}.yml", places.get(kind, PLACES))
 
 
 def chosen(texts: Texts, kind: str, language: str) -> Text:
@@ -115,6 +122,8 @@ def _text(path: Path, where: str, block: t.Any, places: t.Collection[str]) -> Te
         _line(path, f"{where}.email.body", mail.get("body")),
         _events(path, where, block.get("events")),
         str(block.get("more") or ""),
+        _parts(path, where, block.get("parts")),
+        _NUMBER.sub("", str(whatsapp.get("body") or "")),
     )
     for text in (*parameters, found.text, found.subject, found.body, found.more):
         unknown = sorted(set(_PLACE.findall(text)) - set(places))
@@ -129,6 +138,14 @@ def _events(path: Path, where: str, given: t.Any) -> dict[str, str]:
     if not isinstance(given, dict) or not set(given) <= set(KINDS):
         raise _wrong(path, f"{where}.events: must be a mapping of {', '.join(KINDS)}")
     return {str(kind): str(word) for kind, word in given.items()}
+
+
+def _parts(path: Path, where: str, given: t.Any) -> dict[str, str]:
+    if given is None:
+        return {}
+    if not isinstance(given, dict) or not all(isinstance(each, str) for each in given.values()):
+        raise _wrong(path, f"{where}.parts: must be a mapping of texts")
+    return {str(name): " ".join(each.split()) for name, each in given.items()}
 
 
 def _mapping(path: Path, where: str, block: t.Any, key: str) -> dict[str, t.Any]:

@@ -15,6 +15,7 @@ from smos.cli import (
     complete,
     cost,
     create,
+    daily,
     deploy,
     inspect,
     machine,
@@ -64,6 +65,7 @@ app.command("pin")(releases.pin)
 app.command("validate")(inspect.validate)
 app.command("history")(inspect.history)
 app.command("cost")(cost.cost)
+app.command("daily")(daily.daily)
 app.command("notify")(notify.notify)
 app.command("mcp")(mcp.mcp)
 app.command("completion")(complete.completion)

@@ -16,6 +16,7 @@ from collections.abc import Callable
 
 from smos.sandbox import chatwoot_account as account
 from smos.sandbox import chatwoot_platform as platform
+from smos.sandbox import chatwoot_reports as reports
 from smos.sandbox import chatwoot_talk as talk
 from smos.sandbox.chatwoot_store import FEATURES, SCHEMA, Problem, iso, new_token
 from smos.sandbox.provider import Call, Operation, Provider, Reply, Throttle
@@ -24,6 +25,8 @@ DEFAULT_VERSION = "3.13.0"
 BOT = "sandbox-chatwoot-bot"  # the token of an agent bot: Chatwoot's third kind of token
 PLATFORM = "/platform/api/v1"
 ACCOUNT = "/api/v1/accounts/{account_id:int}"
+REPORTS = "/api/v2/accounts/{account_id:int}/reports"
+USERS = ("/api/v1/", "/api/v2/")  # what a user's own token is for
 Handler = Callable[[Call], Reply]
 
 
@@ -33,9 +36,9 @@ def authenticate(call: Call, accepted: frozenset[str]) -> Reply | None:
     if call.path.startswith(PLATFORM):
         known = any(hmac.compare_digest(token.encode(), one.encode()) for one in accepted)
         return None if known else Reply(401, {"error": "Invalid access_token"})
-    if call.path.startswith("/api/v1/") and token == BOT:
+    if call.path.startswith(USERS) and token == BOT:
         return Reply(401, {"error": "Access to this endpoint is not authorized for bots"})
-    if call.path.startswith("/api/v1/") and account.caller(call) is None:
+    if call.path.startswith(USERS) and account.caller(call) is None:
         return Reply(401, {"error": "Invalid Access Token"})
     return None
 
@@ -113,6 +116,7 @@ def _account_operations(version: str) -> list[Operation]:
         _operation("POST", f"{ACCOUNT}/inboxes/", "inboxes.create", account.create_inbox),
         _operation("GET", f"{inbox}/", "inboxes.get", account.show_inbox),
         *_talk_operations(),
+        _operation("GET", f"{REPORTS}/summary", "reports.summary", reports.summary),
         _operation("GET", f"{ACCOUNT}/agents", "agents.list", account.list_agents),
         _operation("POST", f"{ACCOUNT}/agents", "agents.create", account.create_agent),
         _operation("PATCH", agent, "agents.update", account.update_agent),

@@ -54,6 +54,10 @@ CREATE TABLE IF NOT EXISTS chatwoot_message (
     id INTEGER PRIMARY KEY AUTOINCREMENT, conversation_id INTEGER NOT NULL, type INTEGER NOT NULL, content TEXT NOT NULL,
     private INTEGER NOT NULL, content_attributes TEXT NOT NULL, sender TEXT NOT NULL, created_at REAL NOT NULL);
 CREATE INDEX IF NOT EXISTS chatwoot_message_conversation ON chatwoot_message (conversation_id);
+CREATE TABLE IF NOT EXISTS chatwoot_event (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, account_id INTEGER NOT NULL, conversation_id INTEGER NOT NULL,
+    name TEXT NOT NULL, value REAL NOT NULL, created_at REAL NOT NULL);
+CREATE INDEX IF NOT EXISTS chatwoot_event_account ON chatwoot_event (account_id, created_at);
 CREATE TABLE IF NOT EXISTS chatwoot_permission (
     app TEXT NOT NULL, kind TEXT NOT NULL, object_id INTEGER NOT NULL, PRIMARY KEY (app, kind, object_id)) WITHOUT ROWID;
 """

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from smos.sandbox import chatwoot_reports
 from smos.sandbox import chatwoot_store as store
 from smos.sandbox.chatwoot_account import caller, entitled
 from smos.sandbox.chatwoot_store import Row
@@ -163,6 +164,8 @@ def toggle_status(call: Call) -> Reply:
     if status not in STATUSES:
         raise store.crash()
     call.db.execute("UPDATE chatwoot_conversation SET status = ? WHERE id = ?", (status, row["id"]))
+    if status == "resolved" and row["status"] != "resolved":
+        chatwoot_reports.note(call, row, chatwoot_reports.RESOLVED)
     payload = {"success": True, "current_status": status, "conversation_id": row["display"]}
     return Reply(200, {"meta": {}, "payload": payload})
 
@@ -235,6 +238,8 @@ def create_message(call: Call) -> Reply:
         " VALUES (?, ?, ?, ?, ?, ?, ?)",
         (conversation["id"], TYPES.index(kind), content, int(bool(given.get("private"))), *texts, call.now),
     )
+    if kind == "outgoing" and not given.get("private"):
+        chatwoot_reports.note_first(call, conversation, chatwoot_reports.FIRST_RESPONSE)
     if kind == "incoming":  # somebody who writes again opens what was resolved
         call.db.execute("UPDATE chatwoot_conversation SET status = 'open' WHERE id = ?", (conversation["id"],))
     row = call.db.execute("SELECT * FROM chatwoot_message WHERE id = ?", (cursor.lastrowid,)).fetchone()

@@ -33,6 +33,11 @@ BY_HAND = frozenset(
     {"n8n-nodes-base.start", "n8n-nodes-base.manualTrigger", "@n8n/n8n-nodes-langchain.manualChatTrigger"}
 )
 STARTERS = frozenset({WEBHOOK_TYPE, "n8n-nodes-base.cron", "n8n-nodes-base.interval", "n8n-nodes-base.emailReadImap"})
+# What executions can be looked for by, in 1.64 and in 2.x
+EXECUTION_STATES = {
+    "1": ("error", "success", "waiting"),
+    "2": ("canceled", "crashed", "error", "new", "running", "success", "unknown", "waiting"),
+}
 CREDENTIAL_TYPE = re.compile(r"^[A-Za-z][A-Za-z0-9]*$")
 
 SCHEMA = """
@@ -50,6 +55,9 @@ CREATE TABLE IF NOT EXISTS n8n_webhooks (
     method TEXT NOT NULL, path TEXT NOT NULL, node TEXT NOT NULL,
     workflow_id TEXT NOT NULL REFERENCES n8n_workflows (id) ON DELETE CASCADE, PRIMARY KEY (method, path));
 CREATE INDEX IF NOT EXISTS n8n_webhooks_workflow ON n8n_webhooks (workflow_id);
+CREATE TABLE IF NOT EXISTS n8n_executions (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, workflow_id TEXT NOT NULL, status TEXT NOT NULL, mode TEXT NOT NULL,
+    started TEXT NOT NULL, stopped TEXT);
 CREATE TABLE IF NOT EXISTS n8n_credentials (
     seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, name TEXT NOT NULL, type TEXT NOT NULL, created TEXT NOT NULL,
     updated TEXT NOT NULL);
@@ -394,8 +402,52 @@ def webhook(call: Call) -> Reply:
 
 
 def list_executions(call: Call) -> Reply:
-    _window(call)
-    return Reply(200, {"data": [], "nextCursor": None})
+    """The newest first; a failed one has crashed or ended with an error, and both are found as `error`."""
+    last, limit = _after(call)
+    status, workflow = call.query.get("status", ""), call.query.get("workflowId", "")
+    known = EXECUTION_STATES[_version(call)]
+    if status and status not in known:
+        raise bodies.BadBody(f"request/query/status must be equal to one of the allowed values: {', '.join(known)}")
+    states = ["error", "crashed"] if status == "error" else [status]
+    marks = ",".join("?" * len(states))
+    rows = call.db.execute(
+        f"SELECT * FROM n8n_executions WHERE id < ? AND (? = '' OR status IN ({marks}))"
+        " AND (? = '' OR workflow_id = ?) ORDER BY id DESC LIMIT ?",
+        (last, status, *states, workflow, workflow, limit + 1),
+    ).fetchall()
+    following = None
+    if len(rows) > limit:
+        rows = rows[:limit]
+        cursor = {"lastId": str(rows[-1]["id"]), "limit": limit}
+        following = base64.b64encode(json.dumps(cursor, separators=(",", ":")).encode()).decode()
+    return Reply(200, {"data": [_execution_shown(call, row) for row in rows], "nextCursor": following})
+
+
+def _after(call: Call) -> tuple[int, int]:
+    """(id that the page ends before, limit), from the cursor where there is one."""
+    limit = _number(call.query.get("limit", "100"))
+    if not call.query.get("cursor"):
+        return 2**62, limit
+    try:
+        data = json.loads(base64.b64decode(call.query["cursor"], validate=True))
+        return int(data["lastId"]), min(int(data["limit"]), MAX_LIMIT)
+    except (ValueError, KeyError, TypeError, binascii.Error):
+        raise Refused(400, "An invalid cursor was provided") from None
+
+
+def _execution_shown(call: Call, row: sqlite3.Row) -> dict[str, Any]:
+    shown = {
+        "id": row["id"] if _version(call) == "1" else str(row["id"]),
+        "finished": row["status"] == "success",
+        "mode": row["mode"],
+        "retryOf": None,
+        "retrySuccessId": None,
+        "startedAt": row["started"],
+        "stoppedAt": row["stopped"],
+        "workflowId": row["workflow_id"],
+        "waitTill": None,
+    }
+    return shown if _version(call) == "1" else {**shown, "status": row["status"]}
 
 
 def create_credential(call: Call) -> Reply:

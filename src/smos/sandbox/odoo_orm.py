@@ -110,6 +110,35 @@ def count(env: Env, model: Model, where: domains.Sql) -> int:
     return int(_select(env, sql, where.values).fetchone()[0])
 
 
+def grouped(
+    env: Env, model: Model, where: domains.Sql, sums: Sequence[str], by: Sequence[str], offset: int, limit: int
+) -> list[Values]:
+    """How many records there are, and sums of fields (``amount:sum``), for each combination of many2one fields."""
+    added = [name.partition(":")[0] for name in sums]
+    for name in (*added, *by):
+        if name not in model.fields:
+            raise python_error("ValueError", f"Invalid field {name!r} on model {model.name!r}")
+    for name in by:
+        if model.fields[name].kind != "many2one":
+            raise python_error("ValueError", f"the sandbox groups by many2one fields only, not by {name!r}")
+    columns = ", ".join([*(f'"{name}"' for name in by), "COUNT(*)", *(f'SUM("{name}")' for name in added)])
+    names = ", ".join(f'"{name}"' for name in by)
+    sql = f"SELECT {columns} FROM {model.table} WHERE {where.text} GROUP BY {names} ORDER BY {names} LIMIT ? OFFSET ?"
+    rows = _select(env, sql, (*where.values, limit or -1, offset or 0)).fetchall()
+    called = {
+        name: titles(env, MODELS[model.fields[name].relation], {row[at] for row in rows if row[at] is not None})
+        for at, name in enumerate(by)
+    }
+    return [
+        {
+            **{name: [row[at], called[name][row[at]]] if row[at] else False for at, name in enumerate(by)},
+            **{name: row[len(by) + 1 + at] or 0 for at, name in enumerate(added)},
+            "__count": row[len(by)],
+        }
+        for row in rows
+    ]
+
+
 def existing(env: Env, model: Model, ids: Sequence[int], rule: domains.Sql = domains.TRUE) -> set[int]:
     """Those of the ids that are there and that the rule lets pass."""
     sql = f"SELECT id FROM {model.table} WHERE id IN (SELECT value FROM json_each(?)) AND {rule.text}"

@@ -28,6 +28,7 @@ TYPES: Types = {
     "QueryRoot": {
         "shop": Field("Shop"),
         "currentAppInstallation": Field("AppInstallation"),
+        "orders": Field("OrderConnection", PAGE | {"query", "sortKey", "savedSearchId"}),
         "publicApiVersions": Field("ApiVersion"),
         "webhookSubscription": _takes("WebhookSubscription", "id"),
         "webhookSubscriptions": Field(
@@ -56,6 +57,15 @@ TYPES: Types = {
     "AccessScope": _scalars("handle", "description"),
     "ApiVersion": _scalars("handle", "displayName", "supported"),
     "Count": _scalars("count", "precision"),
+    "Order": {
+        **_scalars("id", "legacyResourceId", "name", "test", "cancelledAt", "createdAt", "processedAt", "currencyCode"),
+        "totalPriceSet": Field("MoneyBag"),
+        "currentTotalPriceSet": Field("MoneyBag"),
+    },
+    "OrderEdge": {"cursor": TEXT, "node": Field("Order")},
+    "OrderConnection": _connection("Order"),
+    "MoneyBag": {"shopMoney": Field("MoneyV2"), "presentmentMoney": Field("MoneyV2")},
+    "MoneyV2": _scalars("amount", "currencyCode"),
     "PageInfo": _scalars("hasNextPage", "hasPreviousPage", "startCursor", "endCursor"),
     "Metafield": _scalars(
         *("id", "namespace", "key", "type", "value", "jsonValue", "compareDigest", "ownerType"),

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
+from smos.sandbox import shopify_search
 from smos.sandbox.shopify_graphql import GraphQLError, Resolvers
 from smos.sandbox.shopify_schema import METAFIELD_TYPES, TOPICS
 
@@ -26,6 +27,10 @@ CREATE TABLE IF NOT EXISTS shopify_metafields (
     id INTEGER PRIMARY KEY AUTOINCREMENT, shop TEXT NOT NULL, namespace TEXT NOT NULL, key TEXT NOT NULL,
     type TEXT NOT NULL, value TEXT NOT NULL, created_at TEXT NOT NULL, updated_at TEXT NOT NULL,
     UNIQUE (shop, namespace, key));
+CREATE TABLE IF NOT EXISTS shopify_orders (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, shop TEXT NOT NULL, name TEXT NOT NULL, processed_at TEXT NOT NULL,
+    test INTEGER NOT NULL, cancelled_at TEXT, currency TEXT NOT NULL, total TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS shopify_orders_shop ON shopify_orders (shop);
 CREATE TABLE IF NOT EXISTS shopify_tokens (
     token TEXT PRIMARY KEY, shop TEXT NOT NULL, scopes TEXT NOT NULL, expires REAL NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS shopify_buckets (
@@ -55,6 +60,7 @@ class Shop:
             "shop": lambda _: self.facts(),
             "currentAppInstallation": lambda _: self.installation(),
             "publicApiVersions": lambda _: [_version(handle) for handle in VERSIONS],
+            "orders": self._orders,
             "webhookSubscription": self._webhook_by_id,
             "webhookSubscriptions": self._webhooks,
             "webhookSubscriptionsCount": lambda _: {"count": len(self._rows("shopify_webhooks")), "precision": "EXACT"},
@@ -108,6 +114,16 @@ class Shop:
             "launchUrl": f"https://{self.host}/admin/apps/smarteros",
             "accessScopes": [{"handle": scope, "description": scope.replace("_", " ")} for scope in self.scopes],
         }
+
+    # --- orders ---
+
+    def _orders(self, arguments: Arguments) -> dict[str, Any]:
+        if not {"read_orders", "write_orders"} & set(self.scopes):
+            message = "Access denied for orders field. Required access: `read_orders` access scope."
+            raise GraphQLError(message, "ACCESS_DENIED", ["orders"], requiredAccess="`read_orders` access scope.")
+        fits = shopify_search.matcher(str(arguments.get("query") or ""))
+        rows = [row for row in self._rows("shopify_orders") if fits(row["processed_at"])]
+        return _page(rows, arguments, _order)
 
     # --- webhook subscriptions ---
 
@@ -284,6 +300,23 @@ class Shop:
             "SELECT * FROM shopify_metafields WHERE shop = ? AND namespace = ? AND key = ?", (self.host, namespace, key)
         ).fetchone()
         return row
+
+
+def _order(row: sqlite3.Row) -> dict[str, Any]:
+    money = {"amount": row["total"], "currencyCode": row["currency"]}
+    bag = {"shopMoney": money, "presentmentMoney": money}
+    return {
+        "id": f"gid://shopify/Order/{row['id']}",
+        "legacyResourceId": str(row["id"]),
+        "name": row["name"],
+        "test": bool(row["test"]),
+        "cancelledAt": row["cancelled_at"],
+        "createdAt": row["processed_at"],
+        "processedAt": row["processed_at"],
+        "currencyCode": row["currency"],
+        "totalPriceSet": bag,
+        "currentTotalPriceSet": bag,
+    }
 
 
 def _webhook(row: sqlite3.Row) -> dict[str, Any]:

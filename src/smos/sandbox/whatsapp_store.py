@@ -46,6 +46,8 @@ TEMPLATES: Mapping[str, str] = {
     ),
     # of the machine itself: specs/messages/README.md
     "smarteros_respaldo": "Aviso de SmarterOS, ambiente {{1}}: {{2}}. Revisa el estado con smos status.",
+    "smarteros_resumen": "SmarterOS {{1}}, resumen del {{2}}: {{3}} Detalle: {{4}}",
+    "smarteros_resumen_tienda": "Hola {{1}}, resumen de {{2}} del {{3}}: {{4}} El equipo de SmarterOS.",
     "smarteros_aviso": "SmarterOS, ambiente {{1}}: {{2}}. Tiendas: {{3}}. Revisa el estado con smos tenant list.",
 }
 

@@ -133,6 +133,9 @@ class TenantSpec(Strict):
     limits: OwnLimits | None = Field(None, description="Limits that differ from the plan.")
     locale: Locale | None = None
     branding: Branding | None = None
+    digest: Literal["daily", "off"] | None = Field(
+        None, description="Whether the owner gets a message about the shop every day; default: off."
+    )
     notes: Line | None = Field(None, description="For people; nothing reads it.")
     created_at: Moment | None = None
     environments: list[Identifier] | None = Field(

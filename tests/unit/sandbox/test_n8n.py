@@ -209,5 +209,18 @@ def test_credentials_are_made_and_deleted_and_their_data_is_never_kept(api: Driv
     assert api.send("GET", f"{API}/credentials").status == 405
 
 
-def test_there_are_no_executions(api: Driver) -> None:
+def executed(api: Driver, *states: str) -> None:
+    sql = "INSERT INTO n8n_executions (workflow_id, status, mode, started) VALUES ('x', ?, 'webhook', '2026-11-22T15:00:00.000Z')"
+    api.engine.state.db.executemany(sql, [(state,) for state in states])
+
+
+def test_executions_are_listed_from_the_newest_and_a_crash_is_an_error(api: Driver) -> None:
     assert api.ok("GET", f"{API}/executions", workflowId="x") == {"data": [], "nextCursor": None}
+    executed(api, "error", "success", "crashed", "error")
+    first = api.ok("GET", f"{API}/executions", status="error", limit=2)
+    rest = api.ok("GET", f"{API}/executions", status="error", limit=2, cursor=first["nextCursor"])
+    assert [[row["id"] for row in page["data"]] for page in (first, rest)] == [[4, 3], [1]]
+    assert rest["nextCursor"] is None
+    assert api.ok("GET", f"{API}/executions", workflowId="y")["data"] == []
+    assert refused(api, "GET", f"{API}/executions", status="crashed")[0] == 400  # known since 2.x
+    assert refused(api, "GET", f"{API}/executions", cursor="x")[0] == 400

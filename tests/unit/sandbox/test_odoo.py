@@ -444,3 +444,21 @@ def test_seeding_twice_changes_nothing(db: sqlite3.Connection) -> None:
     before = list(db.iterdump())
     odoo.PROVIDER.seed(db)
     assert list(db.iterdump()) == before
+
+
+def test_sales_are_summed_by_company_and_currency_in_one_call(db: sqlite3.Connection, do: Execute) -> None:
+    company = do("res.company", "search", [])[0]
+    db.executemany(
+        "INSERT INTO odoo_sale_order (name, partner_id, company_id, date_order, state, amount_total)"
+        " VALUES ('S', 1, ?, ?, ?, ?)",
+        [
+            (company, "2026-11-22 15:00:00", "sale", 10.5),
+            (company, "2026-11-22 16:00:00", "sale", 2),
+            (company, "2026-11-22 16:00:00", "draft", 7),
+        ],
+    )
+    domain = [["state", "=", "sale"], ["date_order", "<", "2026-11-23 03:00:00"]]
+    (row,) = do("sale.order", "read_group", domain, ["amount_total:sum"], ["company_id", "currency_id"], lazy=False)
+    assert (row["company_id"][0], row["currency_id"], row["amount_total"], row["__count"]) == (company, False, 12.5, 2)
+    with pytest.raises(Refused):
+        do("sale.order", "read_group", domain, ["nonsense:sum"], ["company_id"])

@@ -297,3 +297,26 @@ def test_metafields_are_set_all_or_none_and_guarded_by_their_digest(api: Driver)
 
 def test_more_than_twenty_five_metafields_are_refused_as_a_whole(api: Driver) -> None:
     assert code(ask(api, SET, m=[{}] * 26)) == "MAX_INPUT_SIZE_EXCEEDED"
+
+
+# -- orders
+
+ORDERS = "query Q($fits: String) { orders(first: 10, query: $fits) { nodes { name test } } }"
+
+
+def test_orders_are_found_by_the_moment_they_were_processed_and_need_a_scope(api: Driver) -> None:
+    rows = [
+        (ACME, "#1", "2026-11-22T02:59:59Z"),
+        (ACME, "#2", "2026-11-22T03:00:00Z"),
+        ("b.myshopify.com", "#3", "2026-11-22T04:00:00Z"),
+    ]
+    sql = "INSERT INTO shopify_orders (shop, name, processed_at, test, currency, total) VALUES (?, ?, ?, 0, 'CLP', '1')"
+    api.engine.state.db.executemany(sql, rows)
+    found = ask(
+        api, ORDERS, fits="processed_at:>='2026-11-22T00:00:00-03:00' AND processed_at:<'2026-11-23T00:00:00-03:00'"
+    )
+    assert [node["name"] for node in found["data"]["orders"]["nodes"]] == ["#2"]
+    assert len(ask(api, ORDERS)["data"]["orders"]["nodes"]) == 2
+    assert code(ask(api, ORDERS, fits="color:red")) == "BAD_REQUEST"
+    answer = api.ok("POST", PATH, {"query": ORDERS}, headers={"x-shopify-access-token": LIMITED})
+    assert code(answer) == "ACCESS_DENIED"

@@ -39,10 +39,10 @@ def test_a_number_is_sent_as_digits_and_the_answer_read(server: FakeWhatsApp) ->
 
 
 def test_a_parameter_is_one_line_and_never_empty(server: FakeWhatsApp) -> None:
-    server.client().send_template("+56900000001", Template("x", "es", ("a\n\tb    c", "", "x" * 400)))
+    server.client().send_template("+56900000001", Template("x", "es", ("a\n\tb    c", "", "x" * 1000)))
     values = [each["text"] for each in server.messages[0]["template"]["components"][0]["parameters"]]
     assert values[:2] == ["a b c", "-"]
-    assert len(values[2]) == 300
+    assert len(values[2]) == 900
 
 
 @pytest.mark.parametrize("code", [4, 80007, 130429, 1, 2, 131000])

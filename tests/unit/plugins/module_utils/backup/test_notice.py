@@ -388,7 +388,7 @@ def test_whatsapp_gets_the_approved_template(tmp_path: Path, server: Server) -> 
     environment, what = [each["text"] for each in component["parameters"]]
     assert environment == "production"
     assert what.startswith("falló el respaldo: one line only xxx")
-    assert len(what) <= 300
+    assert len(what) <= 400
 
 
 def test_metas_refusal_is_told_by_its_code(tmp_path: Path, server: Server) -> None:
