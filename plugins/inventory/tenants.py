@@ -63,6 +63,7 @@ keyed_groups:
     prefix: language
 """
 
+import gc
 import os
 import re
 import typing as t
@@ -126,13 +127,14 @@ class InventoryModule(BaseInventoryPlugin, Constructable):
 
     def _load(self, specs: Path, environment: str) -> None:
         try:
-            entries = inventory_cache.load_all(specs, environment, self._cache_file())
+            entries = inventory_cache.load_all(specs, environment, self._cache_file(), keep=True)
         except SpecError as error:
             raise AnsibleParserError(f"The specs in {specs} have mistakes:\n{error}") from None
         except (RuntimeError, OSError) as error:
             raise AnsibleParserError(f"The specs in {specs} cannot be loaded: {error}") from error
         self._warn([mistake for entry in entries for mistake in entry.mistakes])
         self._add_tenants(tenants_of(entries))
+        gc.freeze()  # Every task is a fork of this process: its collections need not walk over all tenants, and copy their pages
 
     def _specs(self, path: str) -> Path:
         named = os.environ.get("SMOS_SPECS_REPO")

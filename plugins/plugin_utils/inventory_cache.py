@@ -16,7 +16,7 @@ import stat
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import astuple, dataclass, field
+from dataclasses import astuple, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -92,14 +92,19 @@ class Entry:
         return json.loads(self.body.partition("\n")[2] or "null")
 
 
-def load_all(root: Path, env: str | None = None, cache: Path | None = None) -> list[Entry]:
+def load_all(root: Path, env: str | None = None, cache: Path | None = None, keep: bool = False) -> list[Entry]:
     """Every tenant file in the order of names, the broken and the invalid ones too.
 
-    ``root`` is the folder ``specs``; ``env`` None means the sandbox; ``cache`` None means :func:`default_cache`.
+    ``root`` is the folder ``specs``; ``env`` None means the sandbox; ``cache`` None means :func:`default_cache`. With ``keep``
+    this process, and its forks, take later what is unchanged from memory: Ansible starts a fork for every task.
     Raises SpecError where the specs themselves are broken.
     """
     with _View(root, env, cache) as view:
-        return view.entries(view.heads())
+        heads = view.heads()
+        entries = view.entries(heads)
+        if keep:
+            view.keep(heads, entries)
+        return entries
 
 
 def load_some(root: Path, env: str | None, names: Iterable[str], cache: Path | None = None) -> dict[str, Entry]:
@@ -157,6 +162,17 @@ class _Head:
         return cls(name, stamp, Row._make(row), told, noted, broken)
 
 
+class _Kept(NamedTuple):
+    """What this process remembers of one file; nobody changes either."""
+
+    head: _Head
+    entry: Entry
+
+
+_KEPT: dict[str, dict[str, _Kept]] = {}
+"""By scope and file name. It is asked for the stamps that the folder shows now, as the cache file is."""
+
+
 class _View:
     """The registry of one spec folder in one environment, at the moment that it is looked at."""
 
@@ -166,6 +182,7 @@ class _View:
         self._folder = self._root / _REGISTRY
         self._scope = _digest(f"{self._root}\n{self._env}")
         self._cache = CacheFile(cache or default_cache())
+        self._kept = _KEPT.get(self._scope, {})
         self._fresh: dict[str, str] = {}
         self._count = 0
 
@@ -185,24 +202,43 @@ class _View:
         self._count = len(stamps)
         if not stamps:
             self._judge  # noqa: B018  # an empty registry must not hide that the specs are broken, or not there
-        known = self._cache.heads(self._scope)
-        heads = {
-            name: _Head.from_text(name, stamp, known[name][1])
-            for name, stamp in stamps.items()
-            if name in known and known[name][0] == stamp
-        }
-        missing = [name for name in stamps if name not in heads]
-        items = self._examined(missing, stamps)
-        gone = [name for name in known if name not in stamps]
-        if items or gone:
-            self._cache.store(self._scope, [item for item in items if item.stamp], gone)
-        heads.update((item.name, _Head.from_text(item.name, item.stamp, item.head)) for item in items)
+        heads = {name: kept.head for name, kept in self._kept.items() if kept.head.stamp == stamps.get(name)}
+        if len(heads) < len(stamps):
+            heads.update(self._looked_up({name: stamp for name, stamp in stamps.items() if name not in heads}, stamps))
         heads = {name: heads[name] for name in stamps}
         self._compare(heads)
         return heads
 
+    def _looked_up(self, wanted: dict[str, str], stamps: dict[str, str]) -> Iterator[tuple[str, _Head]]:
+        """The heads of the wanted files from the cache, and of those that it does not know from the files themselves."""
+        known = self._cache.heads(self._scope)
+        missing = [name for name, stamp in wanted.items() if name not in known or known[name][0] != stamp]
+        items = self._examined(missing, stamps)
+        gone = [name for name in known if name not in stamps]
+        if items or gone:
+            self._cache.store(self._scope, [item for item in items if item.stamp], gone)
+        for name in wanted.keys() - set(missing):
+            yield name, _Head.from_text(name, wanted[name], known[name][1])
+        for item in items:
+            yield item.name, _Head.from_text(item.name, item.stamp, item.head)
+
+    def keep(self, heads: dict[str, _Head], entries: list[Entry]) -> None:
+        """Remember these in this process, except what other files or the moment have a say in."""
+        _KEPT[self._scope] = {
+            head.name: _Kept(head, entry)
+            for head, entry in zip(heads.values(), entries, strict=True)
+            if head.stamp and head.row.valid
+        }
+
     def entries(self, heads: dict[str, _Head]) -> list[Entry]:
         """The entries of these files, in their order."""
+        found = {name: kept.entry for name, kept in self._kept.items() if kept.head is heads.get(name)}
+        if len(found) < len(heads):
+            left = {name: head for name, head in heads.items() if name not in found}
+            found.update((entry.path.name, entry) for entry in self._filled(left))
+        return [found[name] for name in heads]
+
+    def _filled(self, heads: dict[str, _Head]) -> list[Entry]:
         missing = [name for name in heads if name not in self._fresh]
         kept = self._cache.bodies(self._scope, missing if len(missing) * 4 < self._count else None) if missing else {}
         lost = [name for name in missing if name not in kept or kept[name][0] != heads[name].stamp]
@@ -237,8 +273,7 @@ class _View:
         entries = self.entries({name: heads[name] for name in suspects})
         for name, mistakes in self._judge.together(entries).items():
             head = heads[Path(name).name]
-            head.mistakes = mistakes
-            head.row = head.row._replace(valid=False)
+            heads[head.name] = replace(head, mistakes=mistakes, row=head.row._replace(valid=False))
 
 
 class _Judge:

@@ -124,6 +124,35 @@ def test_a_change_that_hides_behind_an_old_time_is_noticed(root: Path, cache: Pa
     assert inventory_cache.list_rows(root, "sandbox", cache)[1].name == "Company X"
 
 
+def test_what_a_process_keeps_is_taken_from_memory_while_nothing_changes(root: Path, cache: Path) -> None:
+    kept = {entry.slug: entry for entry in inventory_cache.load_all(root, "sandbox", cache, keep=True)}
+    cache.unlink()
+    again = inventory_cache.load_some(root, "sandbox", reversed(kept), cache)
+    assert list(again) == list(reversed(kept))
+    assert all(again[slug] is kept[slug] for slug in kept)
+
+
+def test_what_a_process_keeps_hides_no_change(root: Path, cache: Path, read: list[str]) -> None:
+    first = inventory_cache.load_all(root, "sandbox", cache, keep=True)
+    read.clear()
+    samples.write(folder(root), samples.rut(3), samples.document(3, name="Another name"))
+    file(root, 4).unlink()
+    later = inventory_cache.load_all(root, "sandbox", cache)
+    assert read == [file(root, 3).name]
+    assert len(later) == COUNT - 1
+    assert later[3].merged["name"] == "Another name" != first[3].merged["name"]
+    assert later[2] is first[2]
+
+
+def test_what_a_process_keeps_is_judged_with_the_files_of_now(root: Path, cache: Path) -> None:
+    first = inventory_cache.load_all(root, "sandbox", cache, keep=True)
+    clash = file(root, 3)
+    clash.write_text(clash.read_text().replace(f"slug: {first[3].slug}", f"slug: {first[2].slug}"))
+    refused = [entry for entry in inventory_cache.load_all(root, "sandbox", cache) if entry.mistakes]
+    assert len(refused) == 1
+    assert not any(entry.mistakes for entry in first)
+
+
 def test_a_changed_plan_changes_what_is_merged(root: Path, cache: Path) -> None:
     inventory_cache.load_all(root, "sandbox", cache)
     plans = root / "tenants" / "registry.yml"
