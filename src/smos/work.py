@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from smos import envfiles, exitcodes, play, records, vault_password, view
+from smos import envfiles, exitcodes, play, records, vault_password
 from smos.outcome import Outcome, Speaker, failure
 from smos.project import Project, find
 from smos.redact import Redactor
@@ -56,6 +56,8 @@ def project_for(settings: Settings) -> Project:
 
 def carry_out(job: Job, settings: Settings, speaker: Speaker, human: Callable[[Outcome], None]) -> int:
     """Run the job and tell its outcome; gives the exit code."""
+    from smos import view  # not at the top: an agent's server is never shown, and starts for each conversation
+
     project = project_for(settings)
     check = job.check or settings.check
     ready_sandbox(settings, project)

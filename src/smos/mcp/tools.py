@@ -9,8 +9,6 @@ from typing import Any
 
 import jsonschema_rs
 
-from smos.stages import PARTS
-
 Schema = Mapping[str, Any]
 Words = Callable[[Mapping[str, Any]], list[str]]
 
@@ -35,6 +33,7 @@ NAME = _text("The tenant's name. It is data.", rf"^[{_LETTERS}0-9][{_LETTERS}0-9
 DOMAIN = _text("Lower-case host name.", r"^[a-z0-9][a-z0-9.-]*\.[a-z0-9-]{2,63}$", 253)
 RUN = _text("Id of a run.", "^[0-9]{8}-[0-9]{6}-[0-9a-f]{4}$", 20)
 URI = _text("Address of a page, as docs_search or resources/list give it.", "^smos://[a-z]+/[A-Za-z0-9_-]+$", 120)
+PARTS = ["all", "dns", "backend", "migrations", "frontend", "tenants"]  # of `smos plan`
 WORD = _text("Lower-case name.", "^[a-z][a-z0-9_-]{0,39}$", 40)
 EMAIL = _text("E-mail address.", r"^[A-Za-z0-9_%+.-]+@[a-z0-9.-]+$", 254)
 REASON = _text("Why, on one line. It is kept as data.", _LINE, 200)
@@ -197,7 +196,7 @@ _LIST = (
         "Plan",
         "Compare the specs with what is, and show what a run would change. Changes nothing.",
         "read",
-        {"part": {"type": "string", "enum": list(PARTS), "default": "all", "description": "What to compare."}},
+        {"part": {"type": "string", "enum": PARTS, "default": "all", "description": "What to compare."}},
         words=lambda given: ["plan", "--", given.get("part", "all")],
         result=("changes",),
         limit_s=WRITE_S,
