@@ -43,15 +43,15 @@ def read(root: Path) -> dict[str, t.Any]:
 
 def for_semaphore(document: t.Mapping[str, t.Any], given: t.Mapping[str, str]) -> dict[str, t.Any]:
     """Options of module semaphore_project: jobs, keys, secrets. ``given`` is the environment. Raises UnreadableKey."""
-    keys = _keys(given)
+    keys = for_key_store(given)
     vault = VAULT if any(key["name"] == VAULT for key in keys) else None
     secrets = {name: value for each in provider_variables(given).values() for name, value in each.items()}
     jobs = [{**job, "vault_key": vault} for job in _semaphore_jobs(document)]
     return {"keys": keys, "secrets": secrets, "jobs": jobs}
 
 
-def _keys(given: t.Mapping[str, str]) -> list[dict[str, str]]:
-    """The key store: what opens the machines, the repository and the vault."""
+def for_key_store(given: t.Mapping[str, str]) -> list[dict[str, str]]:
+    """What opens the machines, the repository and the vault, from the files that the environment names. Raises UnreadableKey."""
     user = given.get(f"{FILES}SSH_USER") or "root"
     keys = []
     for name, variable, login in (("machines", "SSH_KEY_FILE", user), ("repository", "GIT_KEY_FILE", "git")):

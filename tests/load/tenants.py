@@ -290,7 +290,7 @@ def _play(smos: Instance, text: str, variables: dict[str, Any] | None = None, **
 def _control_library(folder: Path, url: str) -> dict[str, str]:
     """community.general with the address of Cloudflare's API in its module replaced; gives the variables to use it."""
     fetched = subprocess.run(
-        [sys.executable, str(ROOT / "tests/tools/community_general.py")], check=True, stdout=subprocess.PIPE, text=True
+        [sys.executable, str(ROOT / "tests/tools/ansible_package.py")], check=True, stdout=subprocess.PIPE, text=True
     )
     collections = Path(fetched.stdout.strip())
     module = next(collections.rglob("community/general/plugins/modules/cloudflare_dns.py"))

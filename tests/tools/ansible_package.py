@@ -1,7 +1,8 @@
-"""Fetch community.general for the load script's control and print the collections path that holds it.
+"""Fetch the collections of others that tests use out of the pinned `ansible` package, and print the path that holds them.
 
-It is unpacked from the pinned `ansible` package into the test cache and never installed: the package's
-`ansible_collections` is a regular package, which in an environment would hide this project's own collection.
+They are community.general, the load script's control, and awx.awx, which register_awx calls. They are unpacked into the test cache
+and never installed: the package's `ansible_collections` is a regular package, which in an environment would hide this project's own
+collection.
 """
 
 from __future__ import annotations
@@ -18,19 +19,13 @@ sys.path.insert(0, str(HERE.parent))
 from real.installs import cached  # noqa: E402 - found only with the line above, as this file is run by its path
 
 LOCK = HERE / "control.lock"
-WANTED = "ansible_collections/community/general/"
+WANTED = tuple(f"ansible_collections/{name}/" for name in ("community/general", "awx/awx"))
 
 
 def collections_path() -> Path:
-    """A folder for Ansible's `collections_path` that has community.general and nothing else (some 50 MB once)."""
-    return cached(f"community-general-{_version()}", _unpack)
-
-
-def _version() -> str:
-    """The release of the `ansible` package that this Python gets: the lock file names one for 3.11 and one for newer."""
-    pinned = re.findall(r"^ansible==([\d.]+) ; python_full_version (<|>=)", LOCK.read_text(), re.MULTILINE)
-    by_marker: dict[str, str] = {marker: version for version, marker in pinned}
-    return by_marker["<" if sys.version_info < (3, 12) else ">="]
+    """A folder for Ansible's `collections_path` that has these collections alone (some 50 MB once). Raises CalledProcessError."""
+    (version,) = re.findall(r"^ansible==([\d.]+) ", LOCK.read_text(), re.MULTILINE)
+    return cached(f"ansible-collections-{version}", _unpack)
 
 
 def _unpack(folder: Path) -> None:
