@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from ansible_collections.smartercl.smarteros.plugins.module_utils.errors import row
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils.action import INVALID, Stop
 
+TODAY = "today"
 _FIRST = date(2000, 1, 1)
 
 
@@ -37,7 +38,7 @@ class Day:
 
 
 def judged(text: str, zone: str, now: datetime | None = None) -> Day:
-    """The day of a date (YYYY-MM-DD), yesterday where there is none. Raises Stop for what is no date, or is to come."""
+    """The day of a date (YYYY-MM-DD, or today), yesterday where there is none. Raises Stop for what is no date, or is to come."""
     moment = now or datetime.now(UTC)
     try:
         clock = ZoneInfo(zone)
@@ -47,15 +48,21 @@ def judged(text: str, zone: str, now: datetime | None = None) -> Day:
         ) from None
     today = moment.astimezone(clock).date()
     try:
-        wanted = date.fromisoformat(text) if text else today - timedelta(days=1)
+        wanted = _date(text, today)
     except ValueError:
         raise _refused("--date", f"{text!r} is no date", "Write it as 2026-11-22") from None
-    if len(text) not in (0, 10) or not _FIRST <= wanted <= today:
+    if len(text) not in (0, len(TODAY), 10) or not _FIRST <= wanted <= today:
         raise _refused("--date", f"{wanted} is not between {_FIRST} and {today}", "Choose a day that has begun")
     start, end = (
         datetime.combine(each, time(), clock).astimezone(UTC) for each in (wanted, wanted + timedelta(days=1))
     )
     return Day(wanted, zone, start, end, end <= moment)
+
+
+def _date(text: str, today: date) -> date:
+    if text == TODAY:
+        return today
+    return date.fromisoformat(text) if text else today - timedelta(days=1)
 
 
 def _moment(at: datetime) -> str:

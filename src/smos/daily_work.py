@@ -99,7 +99,11 @@ def _failed_runs(settings: Settings, project: Project) -> list[dict[str, str]]:
     return [
         {"run": str(each["run"]), "command": str(each["command"])}
         for each in book.all(NEWEST)
-        if each["run"] >= since and each["env"] == settings.env and each["state"] in ("failed", "died")
+        if each["run"] >= since
+        and each["env"] == settings.env
+        and each["state"] in ("failed", "died")
+        # The panel's own record stands beside the one of the run that it made, which tells the same
+        and not str(each["command"]).startswith(records.PANEL)
     ]
 
 

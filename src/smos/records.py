@@ -15,6 +15,10 @@ from typing import Any
 
 from smos.redact import Redactor
 
+BEHALF = "SMOS_BEHALF"  # for whom a program runs commands; told beside the account that runs them
+PANEL = "panel "  # what the commands of `smos panel` begin with
+_LONGEST_BEHALF = 60  # characters
+
 
 def new_id(now: datetime | None = None) -> str:
     """A run id: `YYYYMMDD-HHMMSS-xxxx`, local time."""
@@ -33,8 +37,8 @@ class Records:
         """Where the records lie."""
         return self.state_dir / "runs"
 
-    def begin(self, run: str, command: str, env: str, arguments: list[str]) -> None:
-        """Write the record of a run that starts; it says `running` until it is ended."""
+    def begin(self, run: str, command: str, env: str, arguments: list[str], behalf: str = "") -> None:
+        """Write the record of a run that starts; it says `running` until it is ended. ``behalf``: whom it is for."""
         self._write(
             run,
             {
@@ -42,7 +46,7 @@ class Records:
                 "command": command,
                 "env": env,
                 "arguments": self.redactor.arguments(arguments),
-                "who": f"{_user()}@{socket.gethostname()}",
+                "who": _who(behalf or os.environ.get(BEHALF, "")),
                 "pid": os.getpid(),
                 "started_at": _now(),
                 "state": "running",
@@ -78,6 +82,11 @@ class Records:
 
 def _now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _who(behalf: str) -> str:
+    account = f"{_user()}@{socket.gethostname()}"
+    return f"{account} for {behalf}" if behalf.isprintable() and 0 < len(behalf) <= _LONGEST_BEHALF else account
 
 
 def _user() -> str:

@@ -21,6 +21,7 @@ from smos.cli import (
     machine,
     mcp,
     notify,
+    panel,
     plan,
     releases,
     sandbox,
@@ -68,6 +69,7 @@ app.command("cost")(cost.cost)
 app.command("daily")(daily.daily)
 app.command("notify")(notify.notify)
 app.command("mcp")(mcp.mcp)
+app.command("panel")(panel.panel)
 app.command("completion")(complete.completion)
 
 

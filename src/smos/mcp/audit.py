@@ -1,4 +1,4 @@
-"""The audit: one JSON line for each call, in `mcp/audit.jsonl` of the state directory, for its owner only."""
+"""The audit: one JSON line for each call, in `audit.jsonl` of a folder of the state directory, for its owner only."""
 
 from __future__ import annotations
 
@@ -18,15 +18,20 @@ MOST = 30  # keys or items
 
 @dataclass(frozen=True)
 class Audit:
-    """Where lines go. Who cannot be written down is not served: writing raises OSError."""
+    """Where lines go. Who cannot be written down is not served: writing raises OSError.
+
+    With ``largest`` a file of so many bytes becomes `audit.jsonl.1`, in place of the one before.
+    """
 
     state_dir: Path
     redactor: Redactor
+    folder: str = "mcp"
+    largest: int | None = None
 
     @property
     def file(self) -> Path:
         """The file of the audit."""
-        return self.state_dir / "mcp" / "audit.jsonl"
+        return self.state_dir / self.folder / "audit.jsonl"
 
     def tell(self, event: str, client: str, what: str, arguments: Any = None, **more: Any) -> None:
         """Write one line: ``event`` is started, done, failed or refused."""
@@ -36,11 +41,16 @@ class Audit:
             row["arguments"] = cut(self.redactor.data(arguments))
         line = json.dumps(row, ensure_ascii=True, default=str) + "\n"  # one line, whatever a text holds
         self.file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._turn_over()
         descriptor = os.open(self.file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
             os.write(descriptor, line.encode())
         finally:
             os.close(descriptor)
+
+    def _turn_over(self) -> None:
+        if self.largest is not None and self.file.exists() and self.file.stat().st_size >= self.largest:
+            self.file.replace(self.file.with_suffix(".jsonl.1"))
 
 
 def cut(value: Any, depth: int = 4) -> Any:
