@@ -38,6 +38,7 @@ LEFT_OUT = {
     "sync workflows --resolve": "names a workflow of somebody else: tests/e2e/test_sync.py",
     "sync workflows --push --resolve": "names a workflow of somebody else: tests/e2e/test_sync.py",
     "mcp": "serves until its client goes: tests/e2e/test_mcp.py",
+    "panel": "serves until it is told to end: tests/e2e/test_panel.py",
     "update": "asks npm and git: tests/unit/smos",
     "validate --specs": "another repository of specs",
 }

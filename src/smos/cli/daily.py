@@ -16,7 +16,7 @@ def daily(
         bool, typer.Option("--send", help="Send it, once a day: to the admin, and to owners who want it.")
     ] = False,
     date: Annotated[
-        str, typer.Option("--date", metavar="YYYY-MM-DD", help="The day that is told of; yesterday without.")
+        str, typer.Option("--date", metavar="YYYY-MM-DD", help="The day that is told of, or today; yesterday without.")
     ] = "",
     force: Annotated[bool, typer.Option("--force", help="With --send: send again what was sent already.")] = False,
     via: Annotated[

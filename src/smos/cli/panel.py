@@ -16,9 +16,9 @@ def panel(
         str, typer.Option("--http", metavar="HOST:PORT", help="Where n8n brings the messages to: a private address.")
     ] = "127.0.0.1:8766",
 ) -> int:
-    """Answer the founder's WhatsApp messages: estado, tenants, ventas hoy, suspender acme … until the process is told to end.
+    """Answer the founder's WhatsApp messages (estado, tenants, ventas hoy …) until told to end. See docs/panel.md.
 
-    Numbers and secrets are taken from the environment; what changes something asks for a code first. See docs/panel.md.
+    Numbers and secrets are taken from the environment; what changes something asks for a code first.
 
     With --check nothing is ever changed.
 

@@ -176,7 +176,7 @@ def environment(**other: str) -> dict[str, str]:
 
 def test_the_setting_is_taken_whole_and_shows_no_secret() -> None:
     found = setting.taken(environment(), "")
-    assert (found.numbers, found.connection["url"]) == ({FOUNDER}, setting.GRAPH)
+    assert (set(found.numbers), found.connection["url"]) == ({FOUNDER}, setting.GRAPH)
     assert not any(sign * 32 in repr(found) for sign in "abcd")
     assert setting.taken(environment(WHATSAPP_TOKEN=""), "http://127.0.0.1:1/x").connection["token"].startswith("sandb")
 
@@ -471,7 +471,11 @@ class Pretended(Commands):
         if words[0] == "status":
             raise NoAnswer("the command ended with 1 and gave no JSON")
         changes = [{"service": "n8n", "what": "workflow"}]
-        results = {"--check": {"changes": changes}, "daily": {}, "tenant": {"tenant": tenant(), "tenants": [tenant()]}}
+        results: dict[str, dict[str, Any]] = {
+            "--check": {"changes": changes},
+            "daily": {},
+            "tenant": {"tenant": tenant(), "tenants": [tenant()]},
+        }
         found = results.get(words[0], {"tenant": tenant(phase="suspended")})
         return 0, {**document(found), "run": "20261122-050000-ab12"}
 

@@ -41,6 +41,11 @@ def test_yesterday_ends_where_today_begins(moment: datetime) -> None:
     assert not today.over
 
 
+def test_today_is_that_of_the_zone() -> None:
+    day = daily_day.judged("today", SANTIAGO, datetime(2026, 11, 24, 1, 0, tzinfo=UTC))
+    assert (day.date.isoformat(), day.over) == ("2026-11-23", False)
+
+
 @pytest.mark.parametrize(
     "date", ["2026-11-24", "1999-12-31", "20261122", "2026-02-30", "ayer", "2026-11-22T00:00", "{{ 1 }}"]
 )
