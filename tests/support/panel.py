@@ -55,6 +55,7 @@ class Panel:
     smos: Instance
     address: str
     headers: dict[str, str] = field(default_factory=lambda: {"Authorization": f"Bearer {CARRIER}"})
+    process: subprocess.Popen[str] | None = None
 
     def post(self, body: bytes, **headers: str) -> requests.Response:
         """Bring a body, signed by Meta unless the headers say otherwise."""
@@ -108,7 +109,7 @@ def serving(smos: Instance, *words: str, **more: str) -> Iterator[Panel]:
     try:
         assert process.stderr is not None
         told = next(line for line in process.stderr if line.startswith("smos panel: http"))
-        yield Panel(smos, told.removeprefix("smos panel: ").strip())
+        yield Panel(smos, told.removeprefix("smos panel: ").strip(), process=process)
     finally:
         process.terminate()
         process.communicate(timeout=PATIENCE_S)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ from smos.redact import Redactor
 
 LONGEST = 200  # characters of a text; what is cut off is counted
 MOST = 30  # keys or items
+_turning = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -49,8 +51,11 @@ class Audit:
             os.close(descriptor)
 
     def _turn_over(self) -> None:
-        if self.largest is not None and self.file.exists() and self.file.stat().st_size >= self.largest:
-            self.file.replace(self.file.with_suffix(".jsonl.1"))
+        if self.largest is None:
+            return
+        with _turning:
+            if self.file.exists() and self.file.stat().st_size >= self.largest:
+                self.file.replace(self.file.with_suffix(".jsonl.1"))
 
 
 def cut(value: Any, depth: int = 4) -> Any:

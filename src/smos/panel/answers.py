@@ -66,6 +66,7 @@ CANCELLED = "Cancelado: no se hizo nada."
 NOTHING_WAITS = "No había nada por confirmar."
 BUSY = "Todavía trabajo en lo anterior; espera la respuesta y escribe de nuevo."
 LOOKS_ONLY = "Este panel solo mira (se inició con --check): no se hizo nada."
+STOPPED = "El panel se detuvo antes de terminar. Escribe estado cuando vuelva, y mira el historial (smos history)."
 BROKEN = "No pude terminar la orden; mira el historial en el servidor (smos history)."
 
 Json = Mapping[str, Any]
@@ -165,7 +166,7 @@ def _machine(result: Json) -> list[str]:
 
 
 def _phases(counts: Json) -> list[str]:
-    rows = [f"{count} {PHASES.get(name, plain(name))}" for name, count in counts.items()]
+    rows = [f"{count} {PHASES.get(name, plain(name))}" for name, count in sorted(counts.items())]
     return [f"Tiendas: {', '.join(rows)}."] if rows else []
 
 
@@ -182,9 +183,9 @@ def _tenant(_command: Command, result: Json, env: str) -> str:
     services = [each["state"] for each in tenant["services"].values() if each["state"] != "disabled"]
     ready = sum(state == "ready" for state in services)
     usage = [
-        f"{COUNTED.get(name, plain(name))} {count} de {tenant['limits'][name]}"
-        for name, count in tenant.get("usage", {}).items()
-        if name in tenant.get("limits", {})
+        f"{COUNTED.get(name, plain(name))} {tenant['usage'][name]} de {most}"
+        for name, most in sorted(tenant["limits"].items())
+        if name in tenant["usage"]  # those come in the order in which services answered
     ]
     said = [
         f"{_named(tenant)}, RUT {plain(tenant['rut'])}",

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import anyio
@@ -36,5 +37,18 @@ class Desk:
 
     async def _serve(self, waiting: MemoryObjectReceiveStream[Message]) -> None:
         async with waiting:
-            async for message in waiting:
-                await self.service.attempt(message)
+            try:
+                async for message in waiting:
+                    await self.service.attempt(message)
+            finally:
+                for message in _left(waiting):
+                    self.service.refuse(message, "the panel was told to end before it came to it")
+
+
+def _left(waiting: MemoryObjectReceiveStream[Message]) -> Iterator[Message]:
+    """What nobody has taken."""
+    while True:
+        try:
+            yield waiting.receive_nowait()
+        except (anyio.WouldBlock, anyio.EndOfStream):
+            return

@@ -65,22 +65,27 @@ class _Endpoint:
     desk: Desk
 
     async def answer(self, request: Request) -> PlainTextResponse:
+        """Serve a request. Where it cannot be written down it is not served, and Meta tries again."""
+        try:
+            return await self._answered(request)
+        except (StoreBroken, OSError) as exc:
+            sys.stderr.write(f"smos panel: {exc}\n")
+            return PlainTextResponse("it cannot be written down", 503)
+
+    async def _answered(self, request: Request) -> PlainTextResponse:
         """Serve a request, or say why not; what is refused is written down."""
         try:
             self._carrier(request)
-            if request.method == "GET":
+            if request.method != "POST":
                 return PlainTextResponse(self._challenge(request))
             found = webhook.messages(await self._body(request))
-            for message in await anyio.to_thread.run_sync(self._accepted, found):
-                self.desk.take(message)
         except (_Refused, webhook.Malformed) as exc:
             status = exc.status if isinstance(exc, _Refused) else 400
             self.service.refuse_request(status, str(exc))
             headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {"Connection": "close"}
             return PlainTextResponse(str(exc), status, headers)
-        except (StoreBroken, OSError) as exc:
-            sys.stderr.write(f"smos panel: {exc}\n")
-            return PlainTextResponse("it cannot be written down", 503)
+        for message in await anyio.to_thread.run_sync(self._accepted, found):
+            self.desk.take(message)
         return PlainTextResponse("EVENT_RECEIVED")
 
     def _carrier(self, request: Request) -> None:
@@ -102,7 +107,7 @@ class _Endpoint:
     async def _body(self, request: Request) -> bytes:
         """The body, of the size and with the signature that it has to have."""
         size = request.headers.get("content-length", "0")
-        if not size.isdigit() or len(size) > 12 or int(size) > LARGEST_BODY:
+        if not re.fullmatch("[0-9]{1,12}", size) or int(size) > LARGEST_BODY:
             raise _Refused(413, f"the body is larger than {LARGEST_BODY} bytes")
         body = b""
         try:

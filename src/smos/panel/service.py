@@ -9,6 +9,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import anyio
+
 from smos.mcp import clean
 from smos.mcp.audit import Audit
 from smos.mcp.command import Commands, NoAnswer
@@ -22,6 +24,7 @@ from smos.panel.webhook import Message
 from smos.redact import Redactor
 
 READ_S, WRITE_S = 180, 3600
+LAST_WORDS_S = 15.0  # for an answer when the panel is told to end
 
 Send = Callable[[str, str], Awaitable[str]]
 """Sends a text to a number; gives why it could not, or nothing."""
@@ -75,9 +78,13 @@ class Service:
         await self._say(message, answers.BUSY)
 
     async def attempt(self, message: Message) -> None:
-        """Work on a message; what goes wrong spares the messages after it."""
+        """Work on a message; what goes wrong spares the messages after it. Who is interrupted is told so."""
         try:
             await self.work(message)
+        except anyio.get_cancelled_exc_class():
+            with anyio.move_on_after(LAST_WORDS_S, shield=True):
+                await self._say(message, answers.STOPPED)
+            raise
         except Exception as exc:  # noqa: BLE001 - whatever it was, the next message is to be answered
             sys.stderr.write(f"smos panel: {type(exc).__name__}: {self.redactor.text(str(exc))}\n")
             await self._say(message, answers.BROKEN)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import time
 
-from smos import exitcodes, records, work
+from smos import exitcodes, records, vault_password, work
 from smos.project import Project
 from smos.redact import Redactor
 from smos.settings import Settings
@@ -18,6 +18,7 @@ def carry_out(address: str, settings: Settings) -> int:
     """Serve on this address until told to end; gives the exit code. Raises Failure before anything is served."""
     project = work.project_for(settings)
     work.ready_sandbox(settings, project)
+    vault_password.ready(settings.env)
 
     import anyio
 
