@@ -68,6 +68,7 @@ load: dev system
 	$(PYTHON) tests/load/backup.py --smoke
 	$(PYTHON) tests/load/plan.py --smoke
 	$(PYTHON) tests/load/daily.py --smoke
+	$(PYTHON) tests/load/health.py --smoke
 
 # The tests against real servers alone, both tiers.
 real: dev system

@@ -27,7 +27,7 @@ class ActionModule(RegistryAction):
 
     def work(self, args: dict[str, t.Any], setting: Setting, task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         """See the documentation of the module of the same name."""
-        given = {**args, "questions": args["questions"] or _questions(setting)}
+        given = {**args, "questions": args["questions"] or setting.specs.health_questions}
         result: dict[str, t.Any] = self._execute_module(module_name=MODULE, module_args=given, task_vars=task_vars)
         if "status" in result:
             _name_stand_ins(
@@ -37,14 +37,6 @@ class ActionModule(RegistryAction):
             result["status"]["tenants"] = dict(collections.Counter(row.phase for row in rows if row.lives_here))
             _add_objective(result["status"]["backups"], setting)
         return result
-
-
-def _questions(setting: Setting) -> dict[str, dict[str, str]]:
-    return {
-        entry["id"]: {"host": f"{entry['host']}.{setting.specs.zone}", "path": entry["health"]["path"]}
-        for entry in setting.specs.machine_services
-        if entry.get("host") and (entry.get("health") or {}).get("path")
-    }
 
 
 def _add_objective(backups: dict[str, t.Any], setting: Setting) -> None:

@@ -135,6 +135,15 @@ class Specs:
         return [service for service in self.services if service["kind"] in _ON_THE_MACHINE]
 
     @cached_property
+    def health_questions(self) -> dict[str, dict[str, str]]:
+        """Host and path of each service on the machine that answers through the reverse proxy, by its id."""
+        return {
+            entry["id"]: {"host": f"{entry['host']}.{self.zone}", "path": entry["health"]["path"]}
+            for entry in self.machine_services
+            if entry.get("host") and (entry.get("health") or {}).get("path")
+        }
+
+    @cached_property
     def tenant_service_ids(self) -> tuple[str, ...]:
         """The ids of ``tenant_services()``."""
         return tuple(str(service["id"]) for service in self.tenant_services())

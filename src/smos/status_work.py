@@ -2,34 +2,51 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Mapping
 from gettext import gettext as _
 from pathlib import Path
 from typing import Any
 
-from smos import backup_view, exitcodes, play, view, vps_ready, work
+from smos import backup_view, exitcodes, history_view, play, view, vps_ready, work
 from smos.outcome import Outcome, Speaker, failure
 from smos.settings import Settings
 
 EMPTY: Mapping[str, Any] = {"services": {}, "host": {}, "certificates": {}, "backups": {}, "tenants": {}}
 MARKS = {"up": "[green]✓[/]", "degraded": "[yellow]![/]", "down": "[red]✗[/]", "unknown": "[dim]?[/]"}
 WARN_DAYS = 21
+MOST_DAYS = 395  # the collector keeps 13 months
 WIDE = 1000  # characters
 
 
-def carry_out(service: str | None, settings: Settings) -> int:
-    """Ask and tell; gives the exit code. With a service only what concerns it."""
+def days(history: str | None) -> int:
+    """How many days `--history` means, ``7d`` or ``7``; 0 where it is not given. Raises Failure."""
+    if history is None:
+        return 0
+    found = re.fullmatch(r"([0-9]{1,3})d?", history)
+    if found is None or not 1 <= int(found[1]) <= MOST_DAYS:
+        following = f"Give days from 1d to {MOST_DAYS}d, as `smos status --history 7d`"
+        raise failure(exitcodes.INVALID, f"--history {history}", "it is no number of days that are kept", "", following)
+    return int(found[1])
+
+
+def carry_out(service: str | None, settings: Settings, history: int = 0) -> int:
+    """Ask and tell; gives the exit code. With a service only what concerns it; ``history`` days back."""
     speaker = Speaker("status", settings.env, settings.as_json)
     vps_ready.ready(settings, images=False)
     project = work.project_for(settings)
     quiet = settings.quiet or settings.verbose > 0 or settings.as_json or not sys.stderr.isatty()
     lines = view.View(f"status of {settings.env}", quiet, warnings=not settings.quiet)
     with lines:
-        played = play.run(play.Play("status.yml", "", limit=settings.limit), project, settings, lines.take)
+        wish = play.Play("status.yml", "", {"status_history": history} if history else {}, settings.limit)
+        played = play.run(wish, project, settings, lines.take)
     found = next((result["status"] for _action, result in played.results if "status" in result), None)
     if found is not None:
         found = with_target(_only(found, service) if service else found, project.specs_dir)
+    past = next((result["history"] for _action, result in played.results if "history" in result), None)
+    if past is not None:
+        found = {**(found or EMPTY), "history": _past_only(past, service) if service else past}
     outcome = Outcome(found or EMPTY, tuple(played.errors), code=played.code)
     return speaker.finish(outcome, lambda: show(outcome))
 
@@ -39,6 +56,11 @@ def _only(found: Mapping[str, Any], service: str) -> dict[str, Any]:
         known = ", ".join(sorted(found["services"]))
         raise failure(exitcodes.INVALID, service, "no service on the machine has this id", "", f"Choose from {known}")
     return {**found, "services": {service: found["services"][service]}}
+
+
+def _past_only(past: Mapping[str, Any], service: str) -> dict[str, Any]:
+    kept = {name: [each for each in past[name] if each["service"] == service] for name in ("subjects", "incidents")}
+    return {**past, **kept}
 
 
 def with_target(found: Mapping[str, Any], specs_dir: Path) -> dict[str, Any]:
@@ -77,6 +99,8 @@ def show(outcome: Outcome) -> None:
     console.print(table)
     for line in _lines(result):
         console.print(line, markup=False)
+    if "history" in result:
+        history_view.show(result["history"])
 
 
 def _lines(result: Mapping[str, Any]) -> list[str]:

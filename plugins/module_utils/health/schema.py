@@ -147,9 +147,9 @@ def _quoted(text: str) -> str:
             return f"{quote}{text}{quote}"
 
 
-def history(days: int) -> str:
+def history(days: int, zone: str) -> str:
     """Asks for one JSON text: ``subjects`` with their sums over the last days, ``incidents``, the newest first."""
-    since = f"current_date - {int(days)}"
+    since = f"((now() AT TIME ZONE {_quoted(zone)})::date - {int(days)})"
     return f"""
 SELECT json_build_object(
   'days', {int(days)},

@@ -44,8 +44,8 @@ class Store:
         """Take away what is too old."""
         self._server.rows(schema.cleaned(now), self._database, ANSWER_S)
 
-    def history(self, days: int) -> dict[str, t.Any]:
-        """Availability and incidents of the last days, of what is watched now."""
-        found = self._server.rows(schema.history(days), self._database, ANSWER_S)
+    def history(self, days: int, zone: str) -> dict[str, t.Any]:
+        """Availability and incidents of the last days of a time zone, today's with them."""
+        found = self._server.rows(schema.history(days, zone), self._database, ANSWER_S)
         answer: dict[str, t.Any] = json.loads(found[0])
         return answer

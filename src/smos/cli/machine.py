@@ -19,15 +19,21 @@ def status(
     service: Annotated[
         str | None, typer.Argument(metavar="[SERVICE]", help="Only this service.", autocompletion=complete.services)
     ] = None,
+    history: Annotated[
+        str | None,
+        typer.Option("--history", metavar="DAYS", help="Also availability and incidents of so many days, as 7d."),
+    ] = None,
 ) -> int:
     """Tell how the machine and everything on it are: containers, health, certificates, memory, disk, load, release.
 
     Example: smos --env production status
+
+    Example: smos --env production status --history 7d
     """
     from smos import status_work
 
     settings: Settings = ctx.obj
-    return status_work.carry_out(service, settings)
+    return status_work.carry_out(service, settings, status_work.days(history))
 
 
 def logs(

@@ -163,10 +163,26 @@ class Alerts(Strict):
 
 
 class Checks(Strict):
-    """Health checks."""
+    """Health checks, and after how many in a row something is an incident, and none any more."""
 
-    every_s: Count
-    timeout_s: Count
+    every_s: Annotated[int, Field(ge=60, le=3600)]
+    timeout_s: Annotated[int, Field(ge=1, le=60)]
+    open_after: Annotated[int, Field(ge=1, le=20)] = 2
+    close_after: Annotated[int, Field(ge=1, le=20)] = 2
+
+
+class Expiry(Strict):
+    """From when on something that ends, or grows old, is told."""
+
+    certificate_days: Annotated[int, Field(ge=1, le=60, description="Days before a certificate's end.")]
+    drill_age_d: Annotated[int, Field(ge=1, le=90, description="Days since the newest trial restore.")]
+
+
+class Sla(Strict):
+    """Availability that is aimed at, in percent of the time that is known."""
+
+    service: Annotated[float, Field(gt=0, le=100)]
+    tenant: Annotated[float, Field(gt=0, le=100)]
 
 
 class Dashboard(Strict):
@@ -181,4 +197,6 @@ class Monitoring(Strict):
 
     checks: Checks
     alerts: Alerts
+    expiry: Expiry
+    sla: Sla
     dashboards: dict[Identifier, Dashboard]

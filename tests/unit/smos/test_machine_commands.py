@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from smos import deploy_work, exitcodes, logs_work, play, remote, status_work, vps_ready
+from smos import deploy_work, exitcodes, history_view, logs_work, play, remote, status_work, vps_ready
 from smos.outcome import Failure, Outcome
 from smos.settings import Settings
 
@@ -201,3 +201,52 @@ def test_an_unknown_service_is_refused(ssh: Path) -> None:
     with pytest.raises(Failure) as refused:
         logs_work.carry_out(["mysql"], 7, False, settings())
     assert refused.value.outcome.code == exitcodes.INVALID
+
+
+@pytest.mark.parametrize(("text", "days"), [(None, 0), ("7d", 7), ("30", 30), ("395d", 395)])
+def test_a_history_is_of_so_many_days(text: str | None, days: int) -> None:
+    assert status_work.days(text) == days
+
+
+@pytest.mark.parametrize("text", ["", "0d", "396d", "7w", "-1", "d"])
+def test_other_histories_are_refused(text: str) -> None:
+    with pytest.raises(Failure) as refused:
+        status_work.days(text)
+    assert refused.value.outcome.code == exitcodes.INVALID
+
+
+def test_a_history_shows_the_worst_first_and_leaves_good_tenants_out(capsys: pytest.CaptureFixture[str]) -> None:
+    def subject(kind: str, title: str, percent: float | None, down_s: int = 0) -> dict[str, object]:
+        about = {
+            "kind": kind,
+            "title": title,
+            "tenant": "",
+            "service": "",
+            "subject": title,
+            "state": "up",
+            "target": 99.5,
+        }
+        return {**about, "percent": percent, "up_s": 1, "down_s": down_s, "unknown_s": 0}
+
+    rows = [subject("tenant", f"Shop {number}", 100.0) for number in range(30)]
+    rows += [
+        subject("tenant", "Pan y Sal", 97.25, 7260),
+        subject("service", "n8n", 99.9),
+        subject("host", "disk", 50.0),
+    ]
+    incident = {
+        "opened_at": "2026-11-10T12:00:00Z",
+        "closed_at": None,
+        "minutes": 90.0,
+        "severity": "critical",
+        "title": "Pan y Sal",
+        "what": "pan.example.com does not answer",
+    }
+    history_view.show({"days": 7, "subjects": rows, "incidents": [incident]})
+    shown = capsys.readouterr().out
+    lines = [line.split() for line in shown.splitlines()]
+    assert lines[1][1:3] == ["service", "n8n"]
+    assert "97.25" in lines[2]
+    assert "and 11 more, all as aimed at; --json has them" in shown
+    assert "disk" not in shown
+    assert "90 min  critical  Pan y Sal: pan.example.com does not answer  (still open)" in shown

@@ -10,11 +10,13 @@ import pwd
 import stat
 import zlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ansible_collections.smartercl.smarteros.plugins.module_utils import host_machine
 from ansible_collections.smartercl.smarteros.plugins.module_utils.host_machine import Ran
 from ansible_collections.smartercl.smarteros.plugins.modules import backup_setup
 from unit.plugins.wire import run_module
@@ -76,12 +78,16 @@ class Machine:
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     systemd = Systemd()
     found = Machine(tmp_path, systemd)
-    monkeypatch.setattr(backup_setup.config, "FOLDER", found.etc)
-    monkeypatch.setattr(backup_setup, "PROGRAM", str(found.lib / "backup.pyz"))
-    monkeypatch.setattr(backup_setup, "UNITS", str(found.units))
-    monkeypatch.setattr(backup_setup, "OWNER", pwd.getpwuid(os.geteuid()).pw_name)
-    monkeypatch.setattr(backup_setup, "GROUP", grp.getgrgid(os.getegid()).gr_name)
-    monkeypatch.setattr(backup_setup.host_machine, "run", systemd.run)
+    here = replace(
+        backup_setup.PLACE,
+        config=found.etc / "config.json",
+        program=str(found.lib / "backup.pyz"),
+        units=str(found.units),
+        owner=pwd.getpwuid(os.geteuid()).pw_name,
+        group=grp.getgrgid(os.getegid()).gr_name,
+    )
+    monkeypatch.setattr(backup_setup, "PLACE", here)
+    monkeypatch.setattr(host_machine, "run", systemd.run)
     return found
 
 

@@ -1,0 +1,82 @@
+#!/usr/bin/python
+# Copyright (c) SmarterCL. All rights reserved. See LICENSE.
+"""All that a machine needs to watch itself and its tenants, put in place in one go."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: health_setup
+short_description: Have a machine watch what runs on it
+version_added: 0.1.0
+description:
+  - Writes the configuration of the collector, its program and the timer that runs it every few minutes, and has the timer run. From
+    then on the machine needs no control node to know how it is.
+  - Everything is made on the controller, from the specs (C(services/registry.yml), C(infra/monitoring.yml), the tenants), and is
+    compared before it is written.
+options:
+  config:
+    description: The configuration. Filled in by the controller.
+    type: str
+  secrets:
+    description: Content by path of the files with secrets. Filled in by the controller.
+    type: dict
+  program:
+    description: The program, compressed and as Base64. Filled in by the controller.
+    type: str
+  units:
+    description: Text by name of the units for systemd. Filled in by the controller.
+    type: dict
+extends_documentation_fragment:
+  - smartercl.smarteros.bulk.attributes
+author:
+  - SmarterCL (@SmarterCL)
+seealso:
+  - module: smartercl.smarteros.health_history
+"""
+
+EXAMPLES = r"""
+- name: Have the machine watch what runs on it
+  smartercl.smarteros.health_setup:
+"""
+
+RETURN = r"""
+changes:
+  description: What was done (in check mode would be), each with service, tenant, action, what, before and after.
+  returned: always
+  type: list
+  elements: dict
+missing:
+  description: Packages that are needed and not installed.
+  returned: success
+  type: list
+  elements: str
+errors:
+  description: What failed, each with what, where, why and next.
+  returned: failure
+  type: list
+  elements: dict
+exit_code:
+  description: V(3) for a machine that cannot be used, V(1) when something was attempted.
+  returned: failure
+  type: int
+"""
+
+from ansible_collections.smartercl.smarteros.plugins.module_utils import timed_program
+from ansible_collections.smartercl.smarteros.plugins.module_utils.health import config
+from ansible_collections.smartercl.smarteros.plugins.module_utils.timed_program import TimedProgram
+
+PLACE = TimedProgram(
+    title="the collector",
+    config=config.PATH,
+    program="/usr/local/lib/smarteros/health.pyz",
+    packages=("tzdata",),
+)
+
+
+def main() -> None:
+    """Run by Ansible."""
+    timed_program.run_module({}, "health", PLACE)
+
+
+if __name__ == "__main__":
+    main()
