@@ -20,7 +20,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -38,6 +38,7 @@ from real import postgres
 
 SERVICES = 14
 LATENCY_S = 0.05
+Questions = Mapping[str, probe.Question]
 GOALS = {"a pass": "10 s", "memory": "150 MB"}
 
 
@@ -93,10 +94,10 @@ def measure(tenants: int, folder: Path, server: postgres.Postgres) -> tuple[list
         "certificates": {},
         "backups": {},
     }
-    vps_status.status = lambda *_given: status  # type: ignore[assignment]  # there is no Engine here
+    vps_status.status = lambda *_given: status  # there is no Engine here
     asked = probe.ask_all
 
-    def ask_all(questions, timeout_s, at_once=16):  # the shops listen on another port here
+    def ask_all(questions: Questions, timeout_s: float, at_once: int = probe.MOST_AT_ONCE) -> dict[str, probe.Probe]:
         there = {name: probe.Question(each.host, each.path, "127.0.0.1", port) for name, each in questions.items()}
         return asked(there, timeout_s, at_once)
 

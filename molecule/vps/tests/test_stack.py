@@ -83,6 +83,20 @@ def test_no_container_was_started_anew_by_the_second_run(host: Any) -> None:
     assert sorted(now) == sorted(host.file("/root/started").content_string.splitlines())
 
 
+def test_the_machine_watches_itself_and_tells_how_it_was(host: Any) -> None:
+    assert host.check_output("systemctl is-active smos-health.timer") == "active"
+    for _look in ("first", "second"):
+        host.check_output("systemctl start smos-health.service")
+    code, document = smos("status", "--history", "7d")
+    assert code == 0, document
+    history = document["result"]["history"]
+    states = {each["service"]: each["state"] for each in history["subjects"] if each["kind"] == "service"}
+    assert states == dict.fromkeys(BACKEND, "up"), history
+    kinds = {each["kind"] for each in history["subjects"]}
+    assert kinds >= {"service", "host", "certificate", "backup"}
+    assert [each for each in history["incidents"] if each["kind"] == "service"] == []
+
+
 @pytest.mark.parametrize("name", ROUTED)
 def test_a_service_answers_under_its_name(machine: dict[str, Any], name: str) -> None:
     at = f"{name}.smarterbot.cl:{machine['https_port']}"
