@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from gettext import gettext as _
 from typing import Any
 
 from smos import deploy_work, plan_view, stages
@@ -30,14 +31,15 @@ def lines(result: Mapping[str, Any], *, changed: bool, failed: bool) -> list[str
     """The result, line by line."""
     told = [deploy_work.heading(result)]
     if result.get("backup"):
-        told.append(f"backup {result['backup']} was made first")
+        told.append(_("backup {backup} was made first").format(backup=result["backup"]))
     for row in result["stages"]:
         mark, took = MARKS.get(row["state"], "-"), f"{row['duration_s']:.1f} s"
         message = "" if row["state"] == stages.UNAVAILABLE else row["message"]
         told.append(f"{mark} {row['stage']:<10} {row['state']:<13} {took:>8}  {message}".rstrip())
     away = [row for row in result["stages"] if row["state"] == stages.UNAVAILABLE]
     if away:  # the reason is the same for all of them
-        told.append(f"not run here: {', '.join(row['stage'] for row in away)} ({away[0]['message']})")
+        names = ", ".join(row["stage"] for row in away)
+        told.append(_("not run here: {names} ({why})").format(names=names, why=away[0]["message"]))
     if not failed:
-        told.append("changed" if changed else "nothing to change")
+        told.append(_("changed") if changed else _("nothing to change"))
     return told

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from gettext import gettext as _
 from typing import Any
 
 from smos import play, tenant_work, vps_ready, work
@@ -61,8 +62,9 @@ def _take(services: dict[str, dict[str, Any]], result: Mapping[str, Any]) -> Non
 
 def heading(result: Mapping[str, Any]) -> str:
     """The release, and the one before where it is another."""
-    before = f" (before: {result['previous']})" if result["previous"] not in ("", result["release"]) else ""
-    return f"release {result['release']}{before}"
+    if result["previous"] in ("", result["release"]):
+        return _("release {release}").format(release=result["release"])
+    return _("release {release} (before: {previous})").format(release=result["release"], previous=result["previous"])
 
 
 def show(outcome: Outcome) -> None:
@@ -75,9 +77,9 @@ def show(outcome: Outcome) -> None:
         return
     print(heading(result))
     if result.get("backup"):
-        print(f"backup {result['backup']} was made first")
+        print(_("backup {backup} was made first").format(backup=result["backup"]))
     for name, service in result["services"].items():
-        mark = "rolled back" if service["rolled_back"] else "changed" if service["changed"] else ""
+        mark = _("rolled back") if service["rolled_back"] else _("changed") if service["changed"] else ""
         print(f"  {name:<13} {service['state']:<9} {service['image'].partition('@')[0]:<44} {mark}".rstrip())
     if not outcome.errors:
-        print("changed" if outcome.changed else "nothing to change")
+        print(_("changed") if outcome.changed else _("nothing to change"))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from gettext import gettext as _
 from typing import Any
 
 from smos import deploy_work, play, tenant_work, work
@@ -77,12 +78,12 @@ def show(outcome: Outcome) -> None:
         return
     _say(deploy_work.heading(result))
     for name, each in result["services"].items():
-        mark = "rolled back" if each["rolled_back"] else "changed" if each["changed"] else ""
+        mark = _("rolled back") if each["rolled_back"] else _("changed") if each["changed"] else ""
         _say(f"  {name:<7} {each['state']:<8} {each['image'].partition('@')[0]:<20} {each['url']:<34} {mark}".rstrip())
         if each["message"] and each["state"] != "failed":  # why one failed is told with the errors
             _say(f"          {each['message']}")
     if not outcome.errors:
-        _say("changed" if outcome.changed else "nothing to change")
+        _say(_("changed") if outcome.changed else _("nothing to change"))
 
 
 def _say(line: str) -> None:

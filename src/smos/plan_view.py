@@ -8,6 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from gettext import gettext as _
 from types import TracebackType
 from typing import Any
 
@@ -85,19 +86,20 @@ def lines(found: Sequence[Foreseen], *, colours: bool = False) -> Iterator[str]:
         yield from _changes(each.changes, colours)
     total = sum(len(each.changes) for each in found)
     if total:
-        yield f"{total} changes pending: {_counted(stages.counts([c for each in found for c in each.changes]))}"
+        counts = _counted(stages.counts([change for each in found for change in each.changes]))
+        yield _("{total} changes pending: {counts}").format(total=total, counts=counts)
     elif all(each.state in (stages.NOTHING, stages.UNAVAILABLE) for each in found):
-        yield "nothing to change"
+        yield _("nothing to change")
 
 
 def in_short(found: Foreseen) -> str:
     """What a stage came to, in some words."""
     if found.state == stages.UNAVAILABLE:
-        return f"not planned: {found.message}"
+        return _("not planned: {why}").format(why=found.message)
     if found.state == stages.FAILED:
-        why = found.errors[0]["why"] if found.errors else "see the messages"
-        more = f" (and {len(found.errors) - 1} more)" if len(found.errors) > 1 else ""
-        return f"could not be planned: {why}{more}"
+        why = found.errors[0]["why"] if found.errors else _("see the messages")
+        more = _(" (and {count} more)").format(count=len(found.errors) - 1) if len(found.errors) > 1 else ""
+        return _("could not be planned: {why}").format(why=why) + more
     return _counted(stages.counts(found.changes)) or found.state
 
 
@@ -107,7 +109,8 @@ def painted(text: str, kind: str, colours: bool) -> str:
 
 
 def _counted(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{count} to {action}" for action, count in counts.items() if count)
+    words = {"create": _("{count} to create"), "update": _("{count} to update"), "delete": _("{count} to delete")}
+    return ", ".join(words[action].format(count=count) for action, count in counts.items() if count)
 
 
 def _changes(changes: Sequence[Mapping[str, Any]], colours: bool) -> Iterator[str]:

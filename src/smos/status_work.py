@@ -108,22 +108,30 @@ def _lines(result: Mapping[str, Any]) -> list[str]:
     used = host["memory_mb"] - host["available_mb"]
     load = " ".join(f"{each:.1f}" for each in host["load"])
     disk = host["disk_gb"] - host["disk_free_gb"]
-    engine, release = host["engine"] or "not installed", result["release"] or "none"
-    memory = f"{used} of {host['memory_mb']} MiB, swap {host['swap_mb']} MiB; load {load} on {host['cpus']} CPU"
+    engine, release = host["engine"] or _("not installed"), result["release"] or _("none")
+    about = _("host     {name}, {system}, Docker {engine}, release {release}")
+    memory = _("memory   {used} of {all} MiB, swap {swap} MiB; load {load} on {cpus} CPU; disk {disk} of {disks} GB")
     lines = [
-        f"host     {host['name']}, {host['os_title']}, Docker {engine}, release {release}",
-        f"memory   {memory}; disk {disk:.0f} of {host['disk_gb']:.0f} GB",
+        about.format(name=host["name"], system=host["os_title"], engine=engine, release=release),
+        memory.format(
+            used=used,
+            all=host["memory_mb"],
+            swap=host["swap_mb"],
+            load=load,
+            cpus=host["cpus"],
+            disk=f"{disk:.0f}",
+            disks=f"{host['disk_gb']:.0f}",
+        ),
     ]
-    lines += [
-        f"certificate  {name}: {_validity(each)}" for name, each in result["certificates"].items() if _is_bad(each)
-    ]
+    bad = {name: each for name, each in result["certificates"].items() if _is_bad(each)}
+    lines += [_("certificate  {name}: {end}").format(name=name, end=_validity(each)) for name, each in bad.items()]
     lines += backup_view.lines(result["backups"])
     if result["lock"]:
-        lines.append(
-            f"lock     {result['lock'].get('run')} of {result['lock'].get('holder')}: {result['lock'].get('reason')}"
-        )
+        lock = {key: result["lock"].get(key) for key in ("run", "holder", "reason")}
+        lines.append(_("lock     {run} of {holder}: {reason}").format(**lock))
     if result["tenants"]:
-        lines.append("tenants  " + ", ".join(f"{count} {phase}" for phase, count in result["tenants"].items()))
+        counts = ", ".join(f"{count} {phase}" for phase, count in result["tenants"].items())
+        lines.append(_("tenants  {counts}").format(counts=counts))
     return lines
 
 
@@ -133,5 +141,5 @@ def _is_bad(certificate: Mapping[str, Any]) -> bool:
 
 def _validity(certificate: Mapping[str, Any]) -> str:
     if certificate["self_made"]:
-        return "none yet, the reverse proxy shows its own"
-    return f"ends {certificate['expires']}"
+        return _("none yet, the reverse proxy shows its own")
+    return _("ends {moment}").format(moment=certificate["expires"])

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from gettext import gettext as _
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -176,7 +177,7 @@ def _foretell(task: Task, speaker: Speaker) -> int:
         sys.stdout.write(patch)
         tenant_work.show_changes(rows)
         if message:
-            sys.stdout.write(f"commit message: {message.splitlines()[0]}\n")
+            sys.stdout.write(_("commit message: {message}").format(message=message.splitlines()[0]) + "\n")
 
     return speaker.finish(Outcome({"changes": rows, "message": message}, changed=bool(rows)), human)
 
@@ -231,12 +232,11 @@ def _show(outcome: Outcome, sent: sync_remote.Sent, patch: str) -> None:
     lines = [f"{row['action']:<7} {row['what']}" for row in result["changes"]]
     if result["commit"]:
         lines.append(f"commit {result['commit'][:12]}  {result['message'].splitlines()[0]}")
-    lines += [
-        f"{count} commit{'s' * (count > 1)} {word}"
-        for count, word in ((sent.pulled, "pulled"), (sent.pushed, "pushed"))
-        if count
-    ]
+    if sent.pulled:
+        lines.append(_("commits pulled: {count}").format(count=sent.pulled))
+    if sent.pushed:
+        lines.append(_("commits pushed: {count}").format(count=sent.pushed))
     lines += list(result["notes"])
     if not outcome.changed and not outcome.errors:
-        lines.append("nothing to change")
+        lines.append(_("nothing to change"))
     sys.stdout.write("".join(f"{line}\n" for line in lines))

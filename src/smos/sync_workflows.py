@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from gettext import gettext as _
 from typing import Any
 
 from smos import exitcodes, play, records, tenant_work, vault_password, view, work
@@ -83,21 +84,21 @@ def _show(outcome: Outcome, result: Mapping[str, Any], settings: Settings) -> No
         for change in outcome.result.get("changes", []):
             _say(f"{change['action']:<7} {change['what']}")
     for state, following in (
-        ("n8n_ahead", "changed in n8n; `smos sync workflows` takes them over"),
-        ("file_ahead", "changed in the file; --push applies them to n8n"),
-        ("file_gone", "the file was removed; the workflow is still in n8n"),
-        ("gone_from_n8n", "gone from n8n; remove the file, or make it again with --push"),
+        ("n8n_ahead", _("changed in n8n; `smos sync workflows` takes them over")),
+        ("file_ahead", _("changed in the file; --push applies them to n8n")),
+        ("file_gone", _("the file was removed; the workflow is still in n8n")),
+        ("gone_from_n8n", _("gone from n8n; remove the file, or make it again with --push")),
     ):
         named = [each for each in result.get("states", {}).get(state, ()) if each not in result["due"]]
         if named:
             _say(f"{', '.join(named)}: {following}")
-    copies = ", ".join(f"{count} of {name}" for name, count in result.get("copies", {}).items())
+    copies = ", ".join(f"{name} {count}" for name, count in result.get("copies", {}).items())
     if copies:
-        _say(f"tenants' copies of templates, which get no file: {copies}")
+        _say(_("tenants' copies of templates, which get no file: {copies}").format(copies=copies))
     if result.get("commit"):
         _say(f"commit {result['commit'][:12]}  {result['message']}")
     if not outcome.errors and not outcome.changed and not settings.check:
-        _say("nothing to change")
+        _say(_("nothing to change"))
 
 
 def _say(line: str) -> None:

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from gettext import gettext as _
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -234,15 +235,16 @@ def show(offer: Offer, checks: Sequence[Mapping[str, Any]], ending: str) -> None
     """Tell the outcome to a person."""
     out = sys.stdout.write
     out(f"{offer.what} ({offer.how})\n")
-    out(f"  here    {offer.present or 'not installed'}\n  newest  {offer.newest}\n")
+    out("  " + _("here    {version}").format(version=offer.present or _("not installed")) + "\n")
+    out("  " + _("newest  {version}").format(version=offer.newest) + "\n")
     if offer.wanted != offer.newest:
-        out(f"  wanted  {offer.wanted}\n")
+        out("  " + _("wanted  {version}").format(version=offer.wanted) + "\n")
     for note in offer.notes:
         out(f"  {note}\n")
     for each in checks:
         out(f"  {'✓' if each['ok'] else '✗'} {each['what']}\n")
     if ending or not offer.due:
-        out(f"  {ending or 'nothing to do'}\n")
+        out(f"  {ending or _('nothing to do')}\n")
 
 
 def say(line: str, quiet: bool) -> None:
