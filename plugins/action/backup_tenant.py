@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import secrets
 import typing as t
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 
 from ansible_collections.smartercl.smarteros.plugins.module_utils.errors import row
-from ansible_collections.smartercl.smarteros.plugins.plugin_utils import identify
+from ansible_collections.smartercl.smarteros.plugins.plugin_utils import identify, leases
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils.action import (
     INVALID,
     REFUSED,
@@ -40,15 +42,48 @@ class ActionModule(RegistryAction):
         entry = _meant(args["tenant"], setting)
         given = {**args, "tenant": entry.rut, "slug": entry.slug, "refs": refs_of(entry.merged)}
         run = args["run"] or setting.run or f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
-        if not setting.check_mode:
-            self._lock(entry, run, setting)
-        try:
-            given["run"] = run
+        given["run"] = run
+        with self._alone(entry, run, setting, task_vars):
             result: dict[str, t.Any] = self._execute_module(module_name=MODULE, module_args=given, task_vars=task_vars)
-        finally:
-            setting.locks.release(run, [entry.rut])
         result.pop("invocation", None)
         return result
+
+    @contextmanager
+    def _alone(self, entry: Entry, run: str, setting: Setting, task_vars: dict[str, t.Any]) -> Iterator[None]:
+        """Hold the tenant here, and on the machine where the environment's workers meet there. Raises Stop."""
+        if setting.check_mode:
+            yield
+            return
+        self._lock(entry, run, setting)
+        try:
+            if not self._templar.template(task_vars.get("smos_lock_machine") or ""):
+                yield
+                return
+            folder = str(self._templar.template(task_vars.get("smos_lock_folder") or ""))
+            there = self.machine_leases(setting, task_vars, folder)
+            self._hold(entry, run, setting, there)
+            try:
+                yield
+            finally:
+                self._give_back(there, run, entry)
+        finally:
+            setting.locks.release(run, [entry.rut])
+
+    def _hold(self, entry: Entry, run: str, setting: Setting, there: leases.Leases) -> None:
+        """The module renews the lease for as long as it works. Raises Stop."""
+        got = there.acquire([entry.rut], run, REASON, setting.pid)
+        for former in got.taken_over.values():
+            self.warn(
+                f"tenant {entry.slug}: the lease of run {former.run} was left behind by {former.holder}; taken over"
+            )
+        for other in got.refused.values():
+            raise Stop(REFUSED, [leases.refusal(f"tenant {entry.slug} ({entry.rut})", there.machine, other)])
+
+    def _give_back(self, there: leases.Leases, run: str, entry: Entry) -> None:
+        try:
+            there.release(run, [entry.rut])
+        except leases.LeaseError as exc:
+            self.warn(f"the lease on {there.machine} was not given back, and ends by itself: {exc.why}")
 
     def _lock(self, entry: Entry, run: str, setting: Setting) -> None:
         """Nobody writes to the tenant meanwhile. Raises Stop."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.smartercl.smarteros.plugins.module_utils import lifecycle
-from ansible_collections.smartercl.smarteros.plugins.plugin_utils import drift, inventory_cache, status
+from ansible_collections.smartercl.smarteros.plugins.plugin_utils import drift, inventory_cache, leases, status
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils.action import RegistryAction, Setting
 
 Row = dict[str, t.Any]
@@ -15,6 +15,7 @@ Row = dict[str, t.Any]
 class ActionModule(RegistryAction):
     """A tenant of which nothing is left leaves the registry: purged, or undone by the run that registered it."""
 
+    _requires_connection = True
     argument_spec: t.ClassVar[dict[str, dict[str, t.Any]]] = {
         "tenants": {"type": "list", "elements": "str", "required": True},
         "worked": {"type": "bool", "default": True},
@@ -30,9 +31,24 @@ class ActionModule(RegistryAction):
             rows = decide(args, setting, task_vars["ansible_facts"])
         finally:
             setting.locks.release(setting.run)
+            self._give_back(setting, task_vars)
         not_ready = [row["host"] for row in rows if row["phase"] in ("failed", "locked", "pending")]
         not_ready += [row["host"] for row in rows if row["host"] not in not_ready and row["tenant"] in args["undone"]]
         return {"changed": any(row["changed"] for row in rows), "settled": rows, "not_ready": not_ready}
+
+    def _give_back(self, setting: Setting, task_vars: dict[str, t.Any]) -> None:
+        """Give back the leases on the machine, where tenant_hold took some. What a tenant is does not depend on it."""
+        lease = task_vars["ansible_facts"].get("smos_lease")
+        if not lease:
+            return
+        there = self.machine_leases(setting, task_vars, lease["folder"])
+        try:
+            there.release(setting.run)
+        except leases.LeaseError as exc:
+            longest = lease["lease_s"]
+            self.warn(
+                f"the leases on {there.machine} were not given back, and end by themselves within {longest:.0f} s: {exc.why}"
+            )
 
     def _decide(self, args: dict[str, t.Any], setting: Setting, facts: t.Mapping[str, t.Any]) -> list[Row]:
         locked, taken = facts.get("smos_locked") or [], facts.get("smos_taken") or {}

@@ -54,49 +54,60 @@ class TargetLock:
 
         ``take_over`` is the run that the caller knows to be dead.
         """
-        with self._guarded():
+        with guarded(self._path):
             there = self.holder()
             mine = there is not None and there.get("run") == holder["run"]
             if there is not None and not mine and there.get("run") != take_over and not _expired(there):
                 raise Held(there)
-            self._write(holder)
+            put(self._path, holder)
             return None if mine else there
 
     def renew(self, run: str, lease_s: float = LEASE_S) -> bool:
         """Begin the lease of a run anew; False where the run does not hold the lock (any more)."""
-        with self._guarded():
+        with guarded(self._path):
             there = self.holder()
             if there is None or there.get("run") != run:
                 return False
-            self._write({**there, "expires_at": time.time() + lease_s})
+            put(self._path, {**there, "expires_at": time.time() + lease_s})
             return True
 
     def release(self, run: str) -> bool:
         """Give it back; another run's stays. Gives whether there was something to give back."""
-        with self._guarded():
+        with guarded(self._path):
             there = self.holder()
             if there is None or there.get("run") != run:
                 return False
             self._path.unlink()
             return True
 
-    def _write(self, holder: Holder) -> None:
-        temporary = self._path.with_suffix(".new")
-        temporary.write_text(json.dumps(holder, ensure_ascii=False) + "\n", encoding="utf-8")
-        temporary.replace(self._path)
 
-    @contextlib.contextmanager
-    def _guarded(self) -> t.Iterator[None]:
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        fd = os.open(self._path.with_suffix(".guard"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(fd)
+@contextlib.contextmanager
+def guarded(path: Path) -> t.Iterator[None]:
+    """Be the only one that changes this file. The system frees the guard when a process dies."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    fd = os.open(path.with_suffix(".guard"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
 
 
-def keep_alive(lock: TargetLock | None = None, period_s: float = PERIOD_S) -> None:
+def put(path: Path, document: dict[str, t.Any]) -> None:
+    """Have the file hold this, whole or not at all. The guard must be held."""
+    temporary = path.with_suffix(".new")
+    temporary.write_text(json.dumps(document, ensure_ascii=False) + "\n", encoding="utf-8")
+    temporary.replace(path)
+
+
+class Renewable(t.Protocol):
+    """What a run holds on the machine."""
+
+    def renew(self, run: str) -> object:
+        """Begin the lease of a run anew; something false where there is none of it (any more)."""
+
+
+def keep_alive(lock: Renewable | None = None, period_s: float = PERIOD_S) -> None:
     """Renew the lease of the run that this module belongs to now, and again and again for as long as the module lives.
 
     Pulling an image or a migration takes longer than a lease. Outside a run nothing is done.
@@ -107,7 +118,7 @@ def keep_alive(lock: TargetLock | None = None, period_s: float = PERIOD_S) -> No
         threading.Thread(target=_renew_again, args=arguments, name="lease", daemon=True).start()
 
 
-def _renew_again(lock: TargetLock, run: str, period_s: float) -> None:
+def _renew_again(lock: Renewable, run: str, period_s: float) -> None:
     while lock.renew(run):
         time.sleep(period_s)
 

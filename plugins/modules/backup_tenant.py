@@ -99,13 +99,14 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.smartercl.smarteros.plugins.module_utils import backup_module, lifeline
+from ansible_collections.smartercl.smarteros.plugins.module_utils import backup_module, lifeline, target_lock
 from ansible_collections.smartercl.smarteros.plugins.module_utils.backup import job, tenant
 from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.config import Config
 from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.restore import RestoreError
 from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.tenant_plan import Tenant
 from ansible_collections.smartercl.smarteros.plugins.module_utils.engine import Engine
 from ansible_collections.smartercl.smarteros.plugins.module_utils.errors import row
+from ansible_collections.smartercl.smarteros.plugins.module_utils.target_leases import TargetLeases
 
 OPTIONS: dict[str, dict[str, t.Any]] = {
     "backup": {"type": "str", "required": True},
@@ -138,6 +139,7 @@ def restored(known: Config, engine: Engine, wish: tenant.Wish, notices: list[str
     """Bring it back under the lock. Raises what `backup_module.FAILURES` names."""
     lifeline.heed()
     with job.alone(wish.run, RESTORE, say=notices.append):
+        target_lock.keep_alive(TargetLeases(known.environment))  # where the controller took one on the tenant
         return tenant.TenantRestoration(known, engine, lambda _text: None).restore(wish)
 
 

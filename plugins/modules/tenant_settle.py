@@ -10,6 +10,7 @@ module: tenant_settle
 short_description: Close a run on tenants
 description:
   - Decides each tenant's phase by what its services have answered (V(active), or V(failed) with the reason) and releases the run's locks.
+  - Leases that M(smartercl.smarteros.tenant_hold) took are given back; for that, the task must be delegated to the same machine.
   - A tenant that this run registered and whose creation has been undone to the last service leaves the registry.
 version_added: 0.1.0
 author:

@@ -20,6 +20,7 @@ from ansible_collections.smartercl.smarteros.plugins.module_utils.registry.error
 from ansible_collections.smartercl.smarteros.plugins.module_utils.registry.store import Registry
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils import (
     inventory_cache,
+    leases,
     locks,
     requested,
     specs,
@@ -151,6 +152,8 @@ class RegistryAction(ActionBase):
                 "next": "Repair that, then run the same command again",
             }
             self._stop(result, Stop(UNUSABLE, [row]))
+        except leases.LeaseError as exc:
+            self._stop(result, Stop(UNUSABLE, [exc.row]))
         except Stop as exc:
             self._stop(result, exc)
         if self._notices:
@@ -172,6 +175,18 @@ class RegistryAction(ActionBase):
         """The role variables that say where a service of the catalogue is, without the role's name: url, token …"""
         entry = {"connection": (), **(setting.specs.service(service) or {}), "id": service}
         return tokens.connection_of(entry, task_vars, self._templar.template)
+
+    def machine_leases(self, setting: Setting, task_vars: dict[str, t.Any], folder: str = "") -> leases.Leases:
+        """The tenants' leases on the machine that the task runs on, or is delegated to."""
+
+        def ask(arguments: dict[str, t.Any]) -> dict[str, t.Any]:
+            answer: dict[str, t.Any] = self._execute_module(
+                module_name=leases.MODULE, module_args=arguments, task_vars=task_vars
+            )
+            return answer
+
+        machine = str(self._task.delegate_to or task_vars["inventory_hostname"])
+        return leases.Leases(ask, setting.environment, machine, folder)
 
     def warn(self, text: str) -> None:
         """Show the operator a warning: Ansible's way, and in the result for the command line."""

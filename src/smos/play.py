@@ -30,6 +30,7 @@ BEFORE_WRITES = (
     "tenant_import",
     "tenant_open",
     "tenant_preflight",
+    "tenant_hold",
     "tenant_register",
     "tenant_activity",
     "token_check",
@@ -104,7 +105,7 @@ TELL_RESULTS = (
     "cloudflare_zone_records",
     "cloudflare_zone",
 )
-TELL_ERRORS = ("tenant_open", "tenant_preflight", "tenant_export", "tenant_record", "tenant_carry_out")
+TELL_ERRORS = ("tenant_open", "tenant_preflight", "tenant_hold", "tenant_export", "tenant_record", "tenant_carry_out")
 COLLECTION = "smartercl.smarteros."
 CANCEL_PERIOD_S = 0.1  # how often ansible-runner asks whether Ctrl-C came
 MOST_OF_A_RESULT = 1_000_000_000  # characters; ansible-runner empties a larger result (its own limit: 0.7 million)
