@@ -14,6 +14,7 @@ from ansible_collections.smartercl.smarteros.plugins.plugin_utils import identif
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils.action import (
     INVALID,
     REFUSED,
+    UNUSABLE,
     RegistryAction,
     Setting,
     Stop,
@@ -56,7 +57,7 @@ class ActionModule(RegistryAction):
             return
         self._lock(entry, run, setting)
         try:
-            if not self._templar.template(task_vars.get("smos_lock_machine") or ""):
+            if not self._meeting(task_vars):
                 yield
                 return
             folder = str(self._templar.template(task_vars.get("smos_lock_folder") or ""))
@@ -68,6 +69,16 @@ class ActionModule(RegistryAction):
                 self._give_back(there, run, entry)
         finally:
             setting.locks.release(run, [entry.rut])
+
+    def _meeting(self, task_vars: dict[str, t.Any]) -> str:
+        """This machine, where the environment's workers meet on it; empty where they do not. Raises Stop."""
+        named = str(self._templar.template(task_vars.get("smos_lock_machine") or ""))
+        here = task_vars["inventory_hostname"]
+        if named not in ("", here):
+            why = f"it names {named}, and a tenant is restored on {here}: leases there would not be seen here"
+            following = "Name the first machine of group vps, or none"
+            raise Stop(UNUSABLE, [row("smos_lock_machine", why, "inventory", following)])
+        return named
 
     def _hold(self, entry: Entry, run: str, setting: Setting, there: leases.Leases) -> None:
         """The module renews the lease for as long as it works. Raises Stop."""

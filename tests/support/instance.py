@@ -152,6 +152,7 @@ class Instance:
             "SMOS_SPECS_REPO": str(self.specs),
             "SMOS_ENV_DIR": str(self.home / "env"),
             "SMOS_LANG": "en",
+            "SMOS_LOCK_MACHINE": "",  # the machines of our inventories are examples
             **self.environment,
         }
 

@@ -229,6 +229,11 @@ class Restore(backup_tenant.ActionModule):
         self._machine, self.told, self._templar = machine, [], Templar()  # type: ignore[var-annotated]
 
 
+def vps1(meeting: str) -> Row:
+    """The variables of the machine on which a tenant is restored."""
+    return {"inventory_hostname": "vps1", "smos_lock_machine": meeting}
+
+
 class Entry:
     rut, slug = ONE, "acme"
 
@@ -240,12 +245,12 @@ def restore(machine: Machine) -> Restore:
 
 def test_a_restore_holds_its_tenant_here_and_there(restore: Restore, machine: Machine, tmp_path: Path) -> None:
     setting = t.cast(t.Any, Setting(tmp_path))
-    with restore._alone(t.cast(t.Any, Entry()), "mine", setting, {"smos_lock_machine": "vps1"}):
+    with restore._alone(t.cast(t.Any, Entry()), "mine", setting, vps1("vps1")):
         assert machine.runs() == {ONE: "mine"}
         assert list(setting.locks.held()) == [ONE]
     assert machine.runs() == {}
     assert setting.locks.held() == {}
-    with restore._alone(t.cast(t.Any, Entry()), "mine", setting, {"smos_lock_machine": ""}):
+    with restore._alone(t.cast(t.Any, Entry()), "mine", setting, vps1("")):
         assert machine.runs() == {}
 
 
@@ -254,9 +259,23 @@ def test_a_restore_of_what_another_worker_holds_is_refused(restore: Restore, mac
     machine.of_another(ONE)
     with (
         pytest.raises(Stop) as refused,
-        restore._alone(t.cast(t.Any, Entry()), "mine", setting, {"smos_lock_machine": "vps1"}),
+        restore._alone(t.cast(t.Any, Entry()), "mine", setting, vps1("vps1")),
     ):
         pytest.fail("it was restored")
     assert refused.value.exit_code == 4
     assert setting.locks.held() == {}
     assert machine.runs() == {ONE: "other"}
+
+
+def test_a_restore_is_not_done_where_the_other_workers_do_not_meet(
+    restore: Restore, machine: Machine, tmp_path: Path
+) -> None:
+    setting = t.cast(t.Any, Setting(tmp_path))
+    with (
+        pytest.raises(Stop, match="it names vps2") as refused,
+        restore._alone(t.cast(t.Any, Entry()), "mine", setting, vps1("vps2")),
+    ):
+        pytest.fail("it was restored")
+    assert refused.value.exit_code == 3
+    assert setting.locks.held() == {}
+    assert machine.asked == []
