@@ -69,6 +69,7 @@ GROUPS = (
         releases
         status
         status n8n
+        status --history 7d
         logs n8n 3
         """,
     ),
@@ -91,11 +92,13 @@ GROUPS = (
         sync workflows
         sync specs
         notify "The new shelf is in use"
+        daily
         history
         cost --tenants 100
         update codex --help
         update cli --help
         mcp --help
+        panel --help
         completion bash
         sandbox status
         sandbox requests
