@@ -9,6 +9,8 @@ import zlib
 
 from ansible_collections.smartercl.smarteros.plugins.module_utils.errors import row
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils import (
+    alert_config,
+    alert_units,
     backup_program,
     documents,
     health_config,
@@ -30,7 +32,10 @@ class ActionModule(RegistryAction):
         """See the documentation of the module of the same name."""
         del args  # it has none
         try:
-            program = backup_program.pack(program=health_config.PROGRAM_MODULE)
+            program, watch = (
+                base64.b64encode(zlib.compress(backup_program.pack(program=name))).decode()
+                for name in (health_config.PROGRAM_MODULE, alert_units.PROGRAM_MODULE)
+            )
         except backup_program.PackError as exc:
             raise Stop(UNUSABLE, [row("health", str(exc), "", "Install SmarterOS anew on this computer")]) from exc
         infra = setting.specs.index["files"]["infra"]
@@ -45,11 +50,16 @@ class ActionModule(RegistryAction):
             monitoring,
             backup["objectives"]["rpo_h"],
         )
+        told = alert_config.of_task(monitoring["alerts"], task_vars, self._templar.template)
         given = {
-            "config": health_config.text(made),
-            "secrets": {},
-            "program": base64.b64encode(zlib.compress(program)).decode(),
-            "units": health_config.units(monitoring["checks"]["every_s"]),
+            "config": health_config.text({**made, "alerts": told.section}),
+            "secrets": told.files,
+            "program": program,
+            "watch_program": watch,
+            "units": {
+                **health_config.units(monitoring["checks"]["every_s"]),
+                **alert_units.units(monitoring["alerts"]["collector_silent_min"]),
+            },
         }
         result: dict[str, t.Any] = self._execute_module(module_name=MODULE, module_args=given, task_vars=task_vars)
         result.pop("invocation", None)

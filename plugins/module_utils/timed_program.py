@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import typing as t
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
@@ -43,6 +43,9 @@ class TimedProgram:
     program: str
     ours: t.Sequence[str] = ()
     packages: t.Sequence[str] = ()
+    others: t.Mapping[str, str] = field(
+        default_factory=dict
+    )  # paths of further programs, by the option that each is in
     units: str = UNITS
     owner: str = "root"
     group: str = "root"
@@ -82,11 +85,11 @@ class TimedProgram:
     def _wished(self, params: t.Mapping[str, t.Any]) -> dict[str, Seen]:
         """What shall be at each path, folders first."""
         folder = self.config.parent
-        program = zlib.decompress(base64.b64decode(params["program"]))
+        programs = {self.program: "program", **{path: option for option, path in self.others.items()}}
         found = {
             str(folder): Seen(FOLDER, b"", 0o700, self.owner, self.group),
             str(Path(self.program).parent): Seen(FOLDER, b"", 0o755, self.owner, self.group),
-            self.program: Seen(FILE, program, 0o755, self.owner, self.group),
+            **{path: self._executable(params[option]) for path, option in programs.items()},
             str(self.config): self._file(params["config"], 0o600),
         }
         found |= {path: self._file(content, 0o600) for path, content in params["secrets"].items()}
@@ -95,6 +98,9 @@ class TimedProgram:
 
     def _file(self, content: str, mode: int) -> Seen:
         return Seen(FILE, content.encode(), mode, self.owner, self.group)
+
+    def _executable(self, packed: str) -> Seen:
+        return Seen(FILE, zlib.decompress(base64.b64decode(packed)), 0o755, self.owner, self.group)
 
     def _is_secret(self, path: str, params: t.Mapping[str, t.Any]) -> bool:
         """Also what is to be removed: it held credentials."""
@@ -116,7 +122,7 @@ class TimedProgram:
         if seen.kind == ABSENT:
             return ""
         rights = f"# {seen.kind} {seen.mode:04o} {seen.owner}:{seen.group}\n"
-        if path == self.program:
+        if path == self.program or path in self.others.values():
             return rights + UNSHOWN
         return rights + (MASKED if self._is_secret(path, params) else seen.text)
 
@@ -124,7 +130,10 @@ class TimedProgram:
 def run_module(options: t.Mapping[str, t.Any], name: str, place: TimedProgram) -> None:
     """What `main` of such a module does; ``name`` is that of its role."""
     module = AnsibleModule(argument_spec={**OPTIONS, **options}, supports_check_mode=True)
-    if not all(module.params[each] for each in ("config", "program", "units")) or module.params["secrets"] is None:
+    if (
+        not all(module.params[each] for each in ("config", "program", "units", *place.others))
+        or module.params["secrets"] is None
+    ):
         following = f"Use the role {name}, which lets the controller fill it in"
         error = row(f"{name}_setup", "nothing was filled in by the controller", "", following)
         module.fail_json(msg=f"{error['what']}: {error['why']}", errors=[error], exit_code=3)

@@ -11,8 +11,9 @@ version_added: 0.1.0
 description:
   - Writes the configuration of the collector, its program and the timer that runs it every few minutes, and has the timer run. From
     then on the machine needs no control node to know how it is.
-  - Everything is made on the controller, from the specs (C(services/registry.yml), C(infra/monitoring.yml), the tenants), and is
-    compared before it is written.
+  - A second program with a timer of its own tells people when the collector is silent.
+  - Everything is made on the controller, from the specs (C(services/registry.yml), C(infra/monitoring.yml), the tenants) and the
+    variables of the ways to the admin, and is compared before it is written.
 options:
   config:
     description: The configuration. Filled in by the controller.
@@ -22,6 +23,9 @@ options:
     type: dict
   program:
     description: The program, compressed and as Base64. Filled in by the controller.
+    type: str
+  watch_program:
+    description: The program that watches the collector, compressed and as Base64. Filled in by the controller.
     type: str
   units:
     description: Text by name of the units for systemd. Filled in by the controller.
@@ -61,6 +65,8 @@ exit_code:
   type: int
 """
 
+import typing as t
+
 from ansible_collections.smartercl.smarteros.plugins.module_utils import timed_program
 from ansible_collections.smartercl.smarteros.plugins.module_utils.health import config
 from ansible_collections.smartercl.smarteros.plugins.module_utils.timed_program import TimedProgram
@@ -70,12 +76,15 @@ PLACE = TimedProgram(
     config=config.PATH,
     program="/usr/local/lib/smarteros/health.pyz",
     packages=("tzdata",),
+    ours=("notice-*", "deputy-*", "ping-*"),  # files of the folder that we name after ways to people
+    others={"watch_program": "/usr/local/lib/smarteros/health-watch.pyz"},
 )
+OPTIONS: dict[str, dict[str, t.Any]] = {"watch_program": {"type": "str"}}
 
 
 def main() -> None:
     """Run by Ansible."""
-    timed_program.run_module({}, "health", PLACE)
+    timed_program.run_module(OPTIONS, "health", PLACE)
 
 
 if __name__ == "__main__":

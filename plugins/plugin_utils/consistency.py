@@ -323,6 +323,22 @@ def _monitoring(documents: Documents) -> Iterator[Broken]:
     services = _services(documents)
     for name, board in documents["monitoring"]["dashboards"].items():
         yield from _dangling("monitoring", ("dashboards", name, "service"), board["service"], "a service", services)
+    yield from _alerts(documents["monitoring"])
+
+
+def _alerts(monitoring: dict[str, Any]) -> Iterator[Broken]:
+    quiet = monitoring["alerts"].get("quiet_hours")
+    if quiet and quiet["begin"] == quiet["end"]:
+        rule, place = "Quiet hours end at another time than they begin.", ("alerts", "quiet_hours", "end")
+        yield Broken("monitoring", place, rule, f"Both are {quiet['end']}.", "Leave quiet_hours out to have none.")
+    silent, every = monitoring["alerts"]["collector_silent_min"] * 60, monitoring["checks"]["every_s"]
+    if silent < 2 * every:
+        rule, message = (
+            "A collector is silent after two looks at the earliest.",
+            f"{silent} s are less than twice every_s.",
+        )
+        following = f"Write {-(-2 * every // 60)} or more."
+        yield Broken("monitoring", ("alerts", "collector_silent_min"), rule, message, following)
 
 
 def _decisions(documents: Documents) -> Iterator[Broken]:

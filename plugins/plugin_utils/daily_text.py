@@ -13,15 +13,13 @@ from decimal import Decimal
 from typing import Any
 
 from ansible_collections.smartercl.smarteros.plugins.module_utils.clients.whatsapp_cloud import MAX_PARAMETER
+from ansible_collections.smartercl.smarteros.plugins.module_utils.plain_text import plain
 from ansible_collections.smartercl.smarteros.plugins.module_utils.services.activity import CHATWOOT, N8N, UNKNOWN
 from ansible_collections.smartercl.smarteros.plugins.module_utils.services.messages_texts import Text
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils.daily_digest import SALES
 
 LIMIT = 1024  # characters of a WhatsApp message, its template's words and all
-NAME = 32  # characters of a name
 PROBLEMS = 4  # that are told one by one
-_MARKUP = re.compile(r"[*_~`<>{}\[\]|\\]")
-_ADDRESS = re.compile(r"(?i)\b(?:https?:|www\.)\S*")
 _SIGNS: Mapping[str, str] = {"CLP": "$"}
 
 Json = Mapping[str, Any]
@@ -58,13 +56,6 @@ def _longest(text: Text, values: Mapping[str, str]) -> int:
     """How long the template is as WhatsApp shows it, without the summary."""
     places = sum(len(each) for each in text.filled({**values, "summary": ""}).template.parameters)
     return len(text.template_body) + places
-
-
-def plain(text: str, most: int = NAME) -> str:
-    """A name in one line without markup, addresses and signs that nobody sees; shortened."""
-    found = _MARKUP.sub("", _ADDRESS.sub("…", " ".join(str(text).split())))
-    found = " ".join("".join(sign if sign.isprintable() else " " for sign in found).split())
-    return found if len(found) <= most else f"{found[: most - 1].rstrip()}…"
 
 
 def shown_date(text: str) -> str:

@@ -24,6 +24,7 @@ VARIABLES = (
     *("smtp_host", "smtp_port", "smtp_user", "smtp_password", "smtp_from", "smtp_tls"),
 )
 """What `channels` looks at. One that the inventory does not define counts as empty."""
+NAMES = notice_ways.NAMES
 _HIGHEST_PORT = 65535
 
 Values = t.Mapping[str, t.Any]
@@ -49,10 +50,10 @@ def of_task(variables: Values, template: t.Callable[[t.Any], t.Any]) -> Channels
         raise Stop(INVALID, [errors.row("notices", exc.message, "", following)]) from exc
 
 
-def channels(values: Values, folder: str = str(config.FOLDER)) -> Channels:
+def channels(values: Values, folder: str = str(config.FOLDER), prefix: str = "notice") -> Channels:
     """The channels for which all is set; one that lacks something is left out.
 
-    ``values`` are templated. Raises ApiError that names the variable whose value cannot be right.
+    ``values`` are templated; the files' names begin with ``prefix``. Raises ApiError that names the variable whose value cannot be right.
     """
     found = Channels()
     if _text(values, "smos_notice_language"):
@@ -62,7 +63,7 @@ def channels(values: Values, folder: str = str(config.FOLDER)) -> Channels:
         if not settings:
             continue
         for key, secret in secrets.items():
-            path = f"{folder}/notice-{name}-{key.removesuffix('_file')}"
+            path = f"{folder}/{prefix}-{name}-{key.removesuffix('_file')}"
             settings[key], found.files[path] = path, f"{_one_line(name, key, secret)}\n"
         found.notices[name] = settings
     return found

@@ -130,7 +130,7 @@ def way_of(name: str, settings: Settings, secret: Secret | None = None) -> Way:
     ``secret`` gives what is in the files that the settings name; they are read where there is none.
     """
     try:
-        return _MAKERS[name](settings, secret or _secret)
+        return _MAKERS[name](settings, secret or secret_in)
     except KeyError as exc:
         raise Unsent(f"{exc.args[0]} is not set") from None
     except (TypeError, ValueError, AttributeError):
@@ -173,7 +173,8 @@ def _optional(settings: Settings, key: str, secret: Secret) -> str:
     return secret(settings[key]) if settings.get(key) else ""
 
 
-def _secret(path: str) -> str:
+def secret_in(path: str) -> str:
+    """The secret in a file. Raises Unsent."""
     try:
         found = Path(path).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError):
@@ -181,6 +182,11 @@ def _secret(path: str) -> str:
     if not found or not found.isprintable():
         raise Unsent(f"{path} holds no secret of one line")
     return found
+
+
+def ping(url: str) -> None:
+    """Tell a service that waits for it that all goes on. Raises Unsent."""
+    _post(url, "", {"source": "smarteros"})
 
 
 # --- HTTP

@@ -50,7 +50,7 @@ class Rules:
 
 @dataclass(frozen=True)
 class Config:
-    """One machine. ``targets`` are percent of availability by kind; tenants are by RUT."""
+    """One machine. ``targets`` are percent of availability by kind; tenants are by RUT; ``alerts``: see alerts_run.py."""
 
     environment: str
     zone: ZoneInfo
@@ -58,6 +58,7 @@ class Config:
     services: t.Mapping[str, Watched] = field(default_factory=dict)
     tenants: t.Mapping[str, Watched] = field(default_factory=dict)
     targets: t.Mapping[str, float] = field(default_factory=dict)
+    alerts: t.Mapping[str, t.Any] = field(default_factory=dict)
     database: str = "smarteros"
     server: str = "postgresql_postgresql"
 
@@ -73,6 +74,7 @@ def read(path: Path = PATH) -> Config:
             services={name: Watched(**each) for name, each in found["services"].items()},
             tenants={rut: Watched(**each) for rut, each in found["tenants"].items()},
             targets=found["targets"],
+            alerts=dict(found.get("alerts") or {}),
         )
     except OSError as exc:
         raise ConfigError(f"{path} cannot be read: {exc.strerror}; `smos deploy backend` writes it") from exc

@@ -19,6 +19,7 @@ from ansible_collections.smartercl.smarteros.plugins.module_utils.health.book im
 from ansible_collections.smartercl.smarteros.plugins.module_utils.health.rows import Rows
 
 FOLDER = Path("/var/lib/smarteros/health")
+SPARE = Path("/run/smarteros-health")  # in memory, for little that must be kept also where the disk is full
 MOST_UNSENT = 50_000_000  # bytes: some ten days of 1,000 tenants
 _BOOK, _UNSENT, _LOCK = "book.json", "unsent.jsonl", "lock"
 
@@ -30,8 +31,9 @@ class Busy(Exception):
 class Kept:
     """The files of one folder. Methods raise OSError, for example where the disk is full; nothing is half-written then."""
 
-    def __init__(self, folder: Path = FOLDER) -> None:
+    def __init__(self, folder: Path = FOLDER, spare: Path | None = None) -> None:
         self._folder = folder
+        self.folders = (folder, spare) if spare else (folder,)
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:

@@ -17,14 +17,21 @@ from pathlib import Path
 
 from ansible_collections.smartercl.smarteros.plugins.module_utils.backup.postgresql import PostgresError, Server
 from ansible_collections.smartercl.smarteros.plugins.module_utils.engine import Engine, EngineError
-from ansible_collections.smartercl.smarteros.plugins.module_utils.health import config, kept, look, rows
-from ansible_collections.smartercl.smarteros.plugins.module_utils.health.incident import Observation
+from ansible_collections.smartercl.smarteros.plugins.module_utils.health import (
+    alerts_run,
+    config,
+    heartbeat,
+    kept,
+    look,
+    rows,
+)
+from ansible_collections.smartercl.smarteros.plugins.module_utils.health.incident import Incident, Observation
 from ansible_collections.smartercl.smarteros.plugins.module_utils.health.kept import Kept
 from ansible_collections.smartercl.smarteros.plugins.module_utils.health.store import Store
 
 DONE, FAILED, INVALID, UNUSABLE, BUSY = range(5)
 DAY_S = 86400
-CPU, CLEANED = "cpu.json", "cleaned.json"
+CPU, CLEANED, LATELY = "cpu.json", "cleaned.json", "lately.json"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -32,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = _parser().parse_args(argv)
     try:
         known = config.read(Path(words.config))
-        files = Kept(Path(words.state))
+        files = Kept(Path(words.state), Path(words.spare))
         engine = Engine()
         with files.alone():
             return one_pass(known, files, engine, Store(Server(engine, known.server), known.database), int(time.time()))
@@ -43,11 +50,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def one_pass(known: config.Config, files: Kept, engine: Engine, store: Store, now: int) -> int:
-    """Look, keep, send. What the database does not take is sent with a later pass. Raises EngineError and OSError."""
+    """Look, keep, tell, send. What the database does not take is sent with a later pass. Raises EngineError and OSError."""
     metrics, clock = look.measured(files.read(CPU), os.getloadavg()[0])
     seen = [*look.look(known, engine, now), *look.of_machine(metrics, known.rules)]
     parts = add(known, files, seen, metrics, now)
     files.write(CPU, clock)
+    # Before the database is asked: that it does not answer is among what people are told
+    tell(known, lately(files, now), now, files.folders)
     try:
         store.ready()
         store.write(parts)
@@ -65,11 +74,32 @@ def add(
 ) -> list[rows.Rows]:
     """Add a pass to what is kept; gives all that the database is to be told, the oldest first. Raises OSError."""
     book = files.book()
-    ended = rows.of_ended(book.take(seen, now, known.rules, known.zone))
+    found = book.take(seen, now, known.rules, known.zone)
+    closed = [each for each in lately(files, now) if each.closed_at is not None]
+    news = {each.id: each for each in [*closed, *found.incidents, *book.open_incidents()]}
+    files.write(LATELY, [each.as_row() for each in news.values()])
+    ended = rows.of_ended(found)
     current = rows.of_book(book, metrics, now)
     # The figures of a pass do not grow: they are kept until the database has them
     files.keep(book, {**ended, "metrics": current["metrics"]})
     return [*files.unsent(), current]
+
+
+def lately(files: Kept, now: float) -> list[Incident]:
+    """The incidents that are open, and those that closed in the last 24 hours, as the last pass left them."""
+    try:
+        found = [Incident(**each) for each in files.read(LATELY) or ()]
+        return [each for each in found if each.closed_at is None or now - each.closed_at < DAY_S]
+    except TypeError:
+        return []
+
+
+def tell(known: config.Config, incidents: Sequence[Incident], now: float, folders: Sequence[Path]) -> None:
+    """Tell people, and whoever waits for a mark that this pass was made. Raises OSError where nothing can be kept."""
+    said = alerts_run.tell(incidents, known, now, folders)
+    heartbeat.beat(folders, heartbeat.present())
+    for line in [*said, *alerts_run.ping(known)]:
+        sys.stderr.write(f"{line}\n")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -78,6 +108,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--config", default=str(config.PATH))
     parser.add_argument("--state", default=str(kept.FOLDER))
+    parser.add_argument("--spare", default=str(kept.SPARE))
     return parser
 
 

@@ -154,12 +154,61 @@ class Backup(Strict):
     notify_on_failure: bool
 
 
+Channel = Literal["whatsapp", "email", "webhook"]
+Channels = Annotated[list[Channel], Field(min_length=1)]
+
+
+class BySeverity(Strict):
+    """The admin's channels, by how bad it is. Where none of them is configured, all that are configured are used."""
+
+    critical: Channels
+    warning: Channels
+
+
+class Escalation(Strict):
+    """Who else is told of what is critical and still open."""
+
+    after_min: Annotated[int, Field(ge=5, le=1440, description="Minutes since it was known to be critical.")]
+    contact: Literal["admin", "deputy"]
+    channels: Channels
+
+
+class QuietHours(Strict):
+    """When warnings wait, by the local clock."""
+
+    begin: Clock
+    end: Clock
+
+
+class Reminders(Strict):
+    """Hours after which what is still open is told again."""
+
+    critical: Annotated[int, Field(ge=1, le=168)]
+    warning: Annotated[int, Field(ge=1, le=720)]
+
+
+class Flapping(Strict):
+    """When something that comes and goes is told as one thing."""
+
+    times: Annotated[int, Field(ge=2, le=20, description="Incidents of one thing …")]
+    within_min: Annotated[int, Field(ge=15, le=720, description="… within so many minutes.")]
+
+
 class Alerts(Strict):
-    """Share in use at which somebody is told."""
+    """Share in use at which somebody is told, and who is told of incidents, when and how often."""
 
     cpu_percent: Percent
     memory_percent: Percent
     disk_percent: Percent
+    channels: BySeverity
+    escalation: list[Escalation] = Field([], max_length=5)
+    quiet_hours: QuietHours | None = Field(None, description="None where it is empty.")
+    remind_h: Reminders
+    flapping: Flapping
+    per_hour: Annotated[
+        int, Field(ge=1, le=30, description="Messages per channel; twice as many when something is critical.")
+    ]
+    collector_silent_min: Annotated[int, Field(ge=5, le=240, description="Minutes without a look until that is told.")]
 
 
 class Checks(Strict):
