@@ -12,6 +12,9 @@ description:
   - Writes the configuration of the collector, its program and the timer that runs it every few minutes, and has the timer run. From
     then on the machine needs no control node to know how it is.
   - A second program with a timer of its own tells people when the collector is silent.
+  - Who is told of incidents is in the variables C(smos_admin_email), C(smos_admin_phone), C(smos_notice_webhook) and those that begin
+    with C(smos_deputy_), with those by which mail and WhatsApp are sent. C(smos_health_ping) is an address that is asked after each look.
+  - Secrets are in files that only root reads; those that are declared no longer are removed.
   - Everything is made on the controller, from the specs (C(services/registry.yml), C(infra/monitoring.yml), the tenants) and the
     variables of the ways to the admin, and is compared before it is written.
 options:

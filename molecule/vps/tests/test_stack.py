@@ -97,6 +97,13 @@ def test_the_machine_watches_itself_and_tells_how_it_was(host: Any) -> None:
     assert [each for each in history["incidents"] if each["kind"] == "service"] == []
 
 
+def test_somebody_else_watches_the_collector(host: Any) -> None:
+    assert host.check_output("systemctl is-active smos-health-watch.timer") == "active"
+    host.check_output("systemctl start smos-health.service")
+    assert host.file("/var/lib/smarteros/health/heartbeat.json").exists
+    assert host.run("/usr/local/lib/smarteros/health-watch.pyz").rc == 0
+
+
 @pytest.mark.parametrize("name", ROUTED)
 def test_a_service_answers_under_its_name(machine: dict[str, Any], name: str) -> None:
     at = f"{name}.smarterbot.cl:{machine['https_port']}"
