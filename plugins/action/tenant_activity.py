@@ -33,7 +33,7 @@ class ActionModule(RegistryAction):
         found = activity.read(connections, tenants, span)
         rows = [
             {
-                **{key: each[key] for key in ("id", "slug", "name", "phase")},
+                **{key: each[key] for key in ("id", "slug", "name", "phase", "plan")},
                 "services": found[each["id"]],
             }
             for each in tenants

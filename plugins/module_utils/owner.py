@@ -23,6 +23,11 @@ def owner_of(text: object) -> str | None:
     return found.group(1) if found else None
 
 
+def holder_of(text: object) -> str | None:
+    """Whose mark stands in a text: a tenant's RUT, or `SYSTEM`; None where there is no mark of ours."""
+    return owner_of(text) or (SYSTEM if is_systems(text) else None)
+
+
 def is_systems(text: object) -> bool:
     """Whether the installation's own mark stands in a text, and no tenant's beside it."""
     return isinstance(text, str) and bool(_SYSTEM_MARK.search(text)) and owner_of(text) is None

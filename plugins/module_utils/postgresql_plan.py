@@ -39,6 +39,8 @@ class Role:
     password: str = field(repr=False)
     databases: tuple[str, ...] = ()
     connections: int = NO_LIMIT
+    reads: t.Mapping[str, str] = field(default_factory=dict)
+    """Schema by database: what of others' it may read, and nothing more."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,8 @@ class Seen:
     databases: t.Mapping[str, Json] = field(default_factory=dict)
     available: frozenset[str] | None = None
     extensions: t.Mapping[str, frozenset[str]] = field(default_factory=dict)
+    reading: t.Mapping[tuple[str, str], Json] = field(default_factory=dict)
+    """What a role may of a database that it shall read, by both names."""
 
 
 def mistakes(wish: Wish) -> list[str]:
@@ -126,6 +130,7 @@ def question(wish: Wish) -> str:
                 "SELECT json_build_object('database', current_database(), 'extensions', json_agg(extname)) FROM pg_extension;",
                 "\\endif",
             ]
+    lines += [_may_read(role.name, *each) for role in wish.roles for each in role.reads.items()]
     return "\n".join(lines) + "\n"
 
 
@@ -138,8 +143,24 @@ def seen(answer: str) -> Seen:
         texts[0]["roles"],
         texts[0]["databases"],
         frozenset(texts[0]["available"]),
-        {text["database"]: frozenset(text["extensions"] or ()) for text in texts[1:]},
+        {text["database"]: frozenset(text["extensions"] or ()) for text in texts[1:] if "extensions" in text},
+        {(text["reader"], text["database"]): text for text in texts[1:] if "reader" in text},
     )
+
+
+def _may_read(role: str, database: str, schema: str) -> str:
+    """Asks what a role may in a database that is there; a role that is not there yet may nothing."""
+    return f"""SELECT EXISTS (SELECT FROM pg_database WHERE datname = {_text(database)}) AS there \\gset
+\\if :there
+\\connect {_name(database)}
+SELECT json_build_object('reader', {_text(role)}, 'database', current_database(),
+  'connect', coalesce(has_database_privilege(r.role, current_database(), 'CONNECT'), false),
+  'schema', s.schema IS NOT NULL, 'usage', coalesce(has_schema_privilege(r.role, s.schema, 'USAGE'), false),
+  'closed', (SELECT count(*) FROM pg_class c WHERE c.relnamespace = s.schema AND c.relkind IN ('r', 'p', 'v', 'm')
+    AND NOT coalesce(has_table_privilege(r.role, c.oid, 'SELECT'), false)))
+FROM (SELECT (SELECT oid FROM pg_roles WHERE rolname = {_text(role)}) AS role) r,
+     (SELECT (SELECT oid FROM pg_namespace WHERE nspname = {_text(schema)}) AS schema) s;
+\\endif"""  # noqa: S608 - names are quoted literals
 
 
 def plan(wish: Wish, there: Seen) -> list[Step]:
@@ -155,6 +176,9 @@ def plan(wish: Wish, there: Seen) -> list[Step]:
     for database, owner in wish.databases.items():
         steps += _database_steps(database, owner, there.databases.get(database))
         steps += _extension_steps(wish, database, there)
+    for role in wish.roles:
+        for database, schema in role.reads.items():
+            steps += _reading_steps(role.name, database, schema, there.reading.get((role.name, database)))
     return steps
 
 
@@ -227,6 +251,23 @@ def _database_steps(database: str, owner: str, there: Json | None) -> list[Step]
         return []
     lines = [f"ALTER DATABASE {_name(database)} OWNER TO {_name(owner)};"] if there["owner"] != owner else []
     return [Step("update", f"database {database}", before, after, (*lines, close))]
+
+
+def _reading_steps(role: str, database: str, schema: str, may: Json | None) -> list[Step]:
+    """Nothing for a database that is not there. A schema that is not there yet is granted by who makes it, or next time."""
+    if may is None or (may["connect"] and (not may["schema"] or (may["usage"] and not may["closed"]))):
+        return []
+    to, inside = _name(role), _name(schema)
+    lines = [f"\\connect {_name(database)}", f"GRANT CONNECT ON DATABASE {_name(database)} TO {to};"]
+    if may["schema"]:
+        lines += [
+            f"GRANT USAGE ON SCHEMA {inside} TO {to};",
+            f"GRANT SELECT ON ALL TABLES IN SCHEMA {inside} TO {to};",
+            f"ALTER DEFAULT PRIVILEGES IN SCHEMA {inside} GRANT SELECT ON TABLES TO {to};",
+        ]
+    before: Json = {"connect": may["connect"], "tables that are closed": may["closed"]}
+    after: Json = {"connect": True, "tables that are closed": 0}
+    return [Step("update", f"what role {role} may read of {database}.{schema}", before, after, tuple(lines))]
 
 
 def _extension_steps(wish: Wish, database: str, there: Seen) -> list[Step]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: metabase_objects
-short_description: Bring the reports of tenants in Metabase to what is wished
+short_description: Bring the reports of tenants, or of the installation itself, in Metabase to what is wished
 description:
   - Gives each tenant a collection, a group that may open it, a connection with the tenant's own read-only PostgreSQL
     role, and the dashboards of a folder. Takes many tenants at once, reads what is there with a few list requests, and
@@ -15,6 +15,9 @@ description:
   - Keeps the group All Users out of the top collection and of tenants' collections, and nobody but administrators may
     write queries for tenants' connections. In the free edition whoever may open a collection sees the data of its
     questions from any connection, therefore each tenant has its own connection and role.
+  - With O(audience=system) the same is done once for the installation, with the dashboards that are for it, and with a
+    role of its own (O(reader_user)). Its collection is open to its group only, which no tenant is in.
+  - A dashboard or question of ours that no file describes any more goes into the trash.
   - All tenants' permissions are written at once, and again when somebody else changed permissions at the same moment.
 version_added: 0.1.0
 author:
@@ -34,9 +37,15 @@ options:
     type: str
     required: true
   dashboards:
-    description: Folder of the dashboards that every tenant gets, one YAML file each.
+    description: Folder of the dashboards, one YAML file each. Which of them count is said by O(audience).
     type: path
     required: true
+  audience:
+    description:
+      - Whether O(objects) are tenants, or the one entry whose O(objects[].tenant) is V(system).
+    type: str
+    choices: [tenant, system]
+    default: tenant
   reader_host:
     description:
       - Host of the PostgreSQL that tenants' connections lead to, as Metabase sees it.
@@ -61,9 +70,17 @@ options:
     default: true
   master_secret:
     description:
-      - Secret of at least 16 characters that the passwords of the read-only roles are derived from.
-      - Needed with O(reader_host). When it changes, the connections of the next run get the new passwords.
+      - Secret of at least 16 characters that the passwords of the tenants' read-only roles are derived from.
+      - Needed with O(reader_host), unless O(audience=system). When it changes, the connections of the next run get the new passwords.
       - Taken from the environment variable E(SMOS_MASTER_SECRET) when it is not set.
+    type: str
+    default: ""
+  reader_user:
+    description: With O(audience=system), the role that its connection signs in with.
+    type: str
+    default: ""
+  reader_password:
+    description: Its password, of at least 16 characters. When it changes, the connection gets the new one.
     type: str
     default: ""
   objects:
@@ -73,7 +90,7 @@ options:
     required: true
     suboptions:
       tenant:
-        description: The tenant's id, its canonical RUT.
+        description: The tenant's id, its canonical RUT; V(system) for the installation.
         type: str
         required: true
       name:
@@ -129,6 +146,23 @@ EXAMPLES = r"""
         state: suspended
   environment:
     METABASE_API_KEY: "{{ metabase_api_key }}"
+
+- name: Give the founder the dashboards of the system
+  smartercl.smarteros.metabase_objects:
+    url: https://metabase.example.com
+    api_key: "{{ metabase_api_key }}"
+    dashboards: specs/dashboards
+    audience: system
+    reader_host: postgresql
+    reader_database: smarteros
+    reader_schema: health
+    reader_ssl: false
+    reader_user: smarteros_reader
+    reader_password: "{{ lookup('smartercl.smarteros.secret', 'postgresql_reader_password') }}"
+    objects:
+      - tenant: system
+        name: SmarterOS
+        slug: system
 """
 
 RETURN = r"""
@@ -167,7 +201,7 @@ import typing as t
 
 from ansible.module_utils.basic import env_fallback
 
-from ansible_collections.smartercl.smarteros.plugins.module_utils import bulk, errors
+from ansible_collections.smartercl.smarteros.plugins.module_utils import bulk, errors, owner
 from ansible_collections.smartercl.smarteros.plugins.module_utils.clients import metabase as api
 from ansible_collections.smartercl.smarteros.plugins.module_utils.errors import ApiError
 from ansible_collections.smartercl.smarteros.plugins.module_utils.services import metabase as service
@@ -187,6 +221,11 @@ OPTIONS: dict[str, dict[str, t.Any]] = {
     "url": {"type": "str", "required": True},
     "api_key": {"type": "str", "required": True, "no_log": True, "fallback": (env_fallback, ["METABASE_API_KEY"])},
     "dashboards": {"type": "path", "required": True},
+    "audience": {
+        "type": "str",
+        "choices": [metabase_dashboards.TENANT, metabase_dashboards.SYSTEM],
+        "default": metabase_dashboards.TENANT,
+    },
     "reader_host": {"type": "str", "default": ""},
     "reader_port": {"type": "int", "default": 5432},
     "reader_database": {"type": "str", "default": "postgres"},
@@ -198,32 +237,57 @@ OPTIONS: dict[str, dict[str, t.Any]] = {
         "no_log": True,
         "fallback": (env_fallback, ["SMOS_MASTER_SECRET"]),
     },
+    "reader_user": {"type": "str", "default": ""},
+    "reader_password": {"type": "str", "default": "", "no_log": True},
     "objects": {"type": "list", "elements": "dict", "required": True, "options": OBJECT},
 }
+SHORTEST = 16  # characters of a secret
 
 
 def reader_of(params: t.Mapping[str, t.Any]) -> service.Reader | None:
-    """Where tenants' connections lead; None where that is not configured. Raises ApiError for a secret that is too short."""
+    """Where connections lead; None where that is not configured. Raises ApiError for a secret that is too short."""
     if not params["reader_host"]:
         return None
-    if len(params["master_secret"]) < 16:
+    names = ("host", "port", "database", "schema", "ssl")
+    place = {name: params[f"reader_{name}"] for name in names}
+    if params["audience"] == metabase_dashboards.SYSTEM:
+        return _systems(params, place)
+    if len(params["master_secret"]) < SHORTEST:
         why = "the master secret is missing or has fewer than 16 characters: the read-only roles need their passwords"
         raise ApiError(why, errors.INVALID, where="smos_master_secret")
-    names = ("host", "port", "database", "schema", "ssl")
-    return service.Reader(**{name: params[f"reader_{name}"] for name in names}, master=params["master_secret"])
+    return service.Reader(**place, master=params["master_secret"])
+
+
+def _systems(params: t.Mapping[str, t.Any], place: t.Mapping[str, t.Any]) -> service.Reader:
+    user, password = params["reader_user"], params["reader_password"]
+    if not user or len(password) < SHORTEST:
+        why = "the system's connection needs the name of its read-only role and a password of at least 16 characters"
+        raise ApiError(why, errors.INVALID, where="reader_user, reader_password")
+    return service.Reader(**place, master="", user=user, own_password=password)
+
+
+def _judge_holders(module: bulk.Caller) -> None:
+    """The system's role must not become a tenant's connection, nor the other way round."""
+    bulk.one_per_tenant(module, "objects")
+    holders = [item["tenant"] for item in module.params["objects"]]
+    if module.params["audience"] == metabase_dashboards.SYSTEM:
+        if holders != [owner.SYSTEM]:
+            module.fail_json(msg="objects: with audience system it is one entry, whose tenant is system")
+    elif owner.SYSTEM in holders:
+        module.fail_json(msg="objects: tenant system is no tenant; it goes with audience system")
 
 
 def work(module: bulk.Caller) -> None:
     """Read, plan, apply unless in check mode, report."""
     params = module.params
-    bulk.one_per_tenant(module, "objects")
+    _judge_holders(module)
     wishes = [service.Wish(**item) for item in params["objects"]]
     concerned = [wish for wish in wishes if wish.state != service.DISABLED]
     left_alone = [service.left_alone(wish) for wish in wishes if wish.state == service.DISABLED]
     if not concerned:
         bulk.finish(module, left_alone, 0)
     with bulk.usable(module, "metabase"):
-        specs = metabase_dashboards.load(params["dashboards"])
+        specs = metabase_dashboards.of(metabase_dashboards.load(params["dashboards"]), params["audience"])
         reader = reader_of(params)
         client = api.connect(params, bulk.policy_of(module))
         seen = service.observe(client, concerned, params["concurrency"])

@@ -43,6 +43,12 @@ options:
         description: How many connections it may hold at once. V(-1) means any number.
         type: int
         default: -1
+      reads:
+        description:
+          - Schemas of others that it may read, one by the name of each database. It may connect, and select from all tables
+            and views there, those of later on too. What is not there yet is left out.
+        type: dict
+        default: {}
   extensions:
     description: Extensions that a database needs, by the database's name.
     type: dict
@@ -127,6 +133,7 @@ ROLE: dict[str, dict[str, t.Any]] = {
     "password": {"type": "str", "required": True, "no_log": True},
     "databases": {"type": "list", "elements": "str", "default": []},
     "connections": {"type": "int", "default": planning.NO_LIMIT},
+    "reads": {"type": "dict", "default": {}},
 }
 OPTIONS: dict[str, dict[str, t.Any]] = {
     "service": {"type": "str", "required": True},
@@ -232,7 +239,7 @@ def work(module: Caller) -> None:
 
 def _wish(params: t.Mapping[str, t.Any]) -> planning.Wish:
     roles = tuple(
-        planning.Role(each["name"], each["password"], tuple(each["databases"]), each["connections"])
+        planning.Role(each["name"], each["password"], tuple(each["databases"]), each["connections"], each["reads"])
         for each in params["roles"]
     )
     return planning.Wish(

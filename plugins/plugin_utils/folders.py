@@ -8,7 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.smartercl.smarteros.plugins.module_utils import errors
 from ansible_collections.smartercl.smarteros.plugins.module_utils.errors import ApiError
+from ansible_collections.smartercl.smarteros.plugins.plugin_utils import documents
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils.mistakes import Mistake
 from ansible_collections.smartercl.smarteros.plugins.plugin_utils.specs import shown_path
 
@@ -60,8 +62,29 @@ def _readings(kind: str, folder: Path) -> Iterator[Reading]:
                 yield folder / f"{digest}.yml", partial(messages_texts.read, folder, digest)
     elif kind == "dashboards":
         yield folder, partial(metabase_dashboards.load, place)
+        yield folder, partial(_boards_agree, folder)
     else:
         yield folder, partial(supabase_migrations.read_folder, place)
+
+
+def _boards_agree(folder: Path) -> None:
+    """Each dashboard of the system stands in infra/monitoring.yml with its title, and none beside them."""
+    from ansible_collections.smartercl.smarteros.plugins.module_utils.services import metabase_dashboards
+
+    index = folder.parent / "infra" / "monitoring.yml"
+    try:
+        listed = documents.load(index).get("dashboards") or {}
+        titles = {str(name): str(each["title"]) for name, each in listed.items()}
+        boards = metabase_dashboards.of(metabase_dashboards.load(str(folder)), metabase_dashboards.SYSTEM)
+    except (ApiError, OSError, ValueError, KeyError, TypeError, AttributeError):
+        return  # told of the file itself
+    for each in boards:
+        if titles.pop(each.file, "") != each.name:
+            why = f"monitoring.yml has no dashboard {each.file} with the title {each.name}"
+            raise ApiError(why, errors.INVALID, where=str(folder / f"{each.file}.yml"))
+    if titles:
+        why = f"no file in dashboards is for the system and bears this name: {', '.join(sorted(titles))}"
+        raise ApiError(why, errors.INVALID, where=str(index))
 
 
 def _mistake(kind: str, exc: ApiError, path: Path, root: Path) -> Mistake:

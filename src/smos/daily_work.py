@@ -45,6 +45,7 @@ def carry_out(wish: Wish, settings: Settings) -> int:
         raise failure(exitcodes.INVALID, "--force", "it goes with --send", "", "Add --send, or leave it out")
     project = work.project_for(settings)
     work.ready_sandbox(settings, project)
+    status = _machine(settings, project)
     job = work.Job(
         command="daily",
         playbook="daily_cycle.yml",
@@ -54,7 +55,8 @@ def carry_out(wish: Wish, settings: Settings) -> int:
             "daily_send": wish.send,
             "daily_force": wish.force,
             "daily_channels": list(wish.channels),
-            "daily_status": _machine(settings, project),
+            "daily_status": status,
+            "daily_machine": UNKNOWN not in status,
             "daily_system": _system(wish, settings, project),
         },
         result=_result,

@@ -71,6 +71,7 @@ TELL_CHANGES = (
     "health_setup",
     "swarm_node",
     "postgresql_databases",
+    "daily_figures",
     "stack_deploy",
     "secrets",
     "release_pin",

@@ -96,6 +96,31 @@ def run(wire: Wire, **more: Any) -> dict[str, Any]:
     return answer
 
 
+SYSTEM = {
+    "audience": "system",
+    "reader_host": "postgresql",
+    "reader_database": "smarteros",
+    "reader_schema": "health",
+    "reader_user": "smarteros_reader",
+    "reader_password": "an-obviously-fake-password",
+    "objects": [{"tenant": "system", "name": "SmarterOS", "slug": "system"}],
+}
+
+
+def test_every_request_for_the_founders_dashboards_fits(wire: Wire, tmp_path: Path) -> None:
+    for path in SPECS.glob("*.yml"):
+        (tmp_path / path.name).write_text(path.read_text())
+    options = {"url": wire.base_url, "api_key": KEY, "dashboards": str(tmp_path), **SYSTEM}
+    assert run_module(module, **options)["changed"]
+    assert not run_module(module, **options)["changed"]
+    (tmp_path / "sales.yml").unlink()
+    assert run_module(module, **options)["changed"]
+    assert len(wire.driver.ok("GET", "/api/dashboard")) == 3
+    assert len(wire.driver.ok("GET", "/api/dashboard", f="archived")) == 1
+    for sent in wire.sent:
+        check(sent)
+
+
 def test_every_request_of_a_tenants_life_fits(wire: Wire) -> None:
     ref = run(wire)["results"][0]["ref"]
     by_hand = len(wire.sent)

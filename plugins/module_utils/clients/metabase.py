@@ -218,7 +218,7 @@ class Metabase:
         """Make a collection at the top; when the answer is lost, the one that bears the tenant's mark is looked for."""
 
         def find() -> t.Any:
-            ours = (each for each in self.collections() if owner.owner_of(each.description) == tenant)
+            ours = (each for each in self.collections() if owner.holder_of(each.description) == tenant)
             return next(({"id": each.id} for each in ours), None)
 
         body = {"name": name, "description": description, "parent_id": None}
@@ -252,7 +252,7 @@ class Metabase:
         """Make a PostgreSQL connection; Metabase tries it during the call. The name bears the tenant's mark."""
 
         def find() -> t.Any:
-            ours = (each for each in self.databases() if owner.owner_of(each.name) == tenant)
+            ours = (each for each in self.databases() if owner.holder_of(each.name) == tenant)
             return next(({"id": each.id} for each in ours), None)
 
         body = {
@@ -348,9 +348,9 @@ class Metabase:
         """Write a question."""
         self.http.request("PUT", f"/api/card/{number}", json=dict(body))
 
-    def delete_card(self, number: int) -> None:
-        """Delete a question. Gone already is as good."""
-        self._gone(f"/api/card/{number}")
+    def archive_card(self, number: int) -> None:
+        """Put a question into the trash, from where people can take it back. Gone already is as good."""
+        self._gone(f"/api/card/{number}", {"archived": True})
 
     def dashboards(self) -> list[Dashboard]:
         """Every dashboard that is not archived."""
@@ -385,6 +385,10 @@ class Metabase:
         ]
         self.http.request("PUT", f"/api/dashboard/{number}", json={**values, "dashcards": cards})
 
+    def archive_dashboard(self, number: int) -> None:
+        """Put a dashboard into the trash; its questions stay. Gone already is as good."""
+        self._gone(f"/api/dashboard/{number}", {"archived": True})
+
     def delete_dashboard(self, number: int) -> None:
         """Delete a dashboard; its questions stay. Gone already is as good."""
         self._gone(f"/api/dashboard/{number}")
@@ -392,7 +396,7 @@ class Metabase:
     def _finder(self, model: str, body: Row) -> t.Callable[[], t.Any]:
         def find() -> t.Any:
             rows = self.items(_number(body["collection_id"]), model)
-            mine = (row for row in rows if row.get("name") == body["name"] and owner.owner_of(row.get("description")))
+            mine = (row for row in rows if row.get("name") == body["name"] and owner.holder_of(row.get("description")))
             return next(mine, None)
 
         return find
@@ -405,9 +409,10 @@ class Metabase:
             raise ApiError("Metabase answers without the new id", errors.INVALID, 200, where=self._where("POST", path))
         return int(answer["id"])
 
-    def _gone(self, path: str) -> None:
+    def _gone(self, path: str, instead: Row | None = None) -> None:
+        """Delete it, or write these values instead."""
         try:
-            self.http.request("DELETE", path)
+            self.http.request("PUT" if instead else "DELETE", path, json=instead)
         except ApiError as exc:
             if exc.kind != errors.MISSING:
                 raise

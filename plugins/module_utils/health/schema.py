@@ -135,11 +135,11 @@ def _upsert(table: str, rows: Iterable[Mapping[str, t.Any]]) -> str:
     names = [each.split()[0] for each in columns.split(", ")]
     taken = ", ".join(f"to_timestamp({name})" if name in _MOMENTS else name for name in names)
     kept = ", ".join(f"{name} = excluded.{name}" for name in names if name not in key.split(", "))
-    given = f"SELECT {taken} FROM json_to_recordset({_quoted(json.dumps(list(rows)))}) AS r({columns})"
+    given = f"SELECT {taken} FROM json_to_recordset({quoted(json.dumps(list(rows)))}) AS r({columns})"
     return f"INSERT INTO health.{table} ({', '.join(names)}) {given} ON CONFLICT ({key}) DO UPDATE SET {kept};\n"
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
     """A text of SQL whose quote cannot be in the text: nothing that a tenant is called can end it."""
     while True:
         quote = f"$q{secrets.token_hex(8)}$"
@@ -149,7 +149,7 @@ def _quoted(text: str) -> str:
 
 def history(days: int, zone: str) -> str:
     """Asks for one JSON text: ``subjects`` with their sums over the last days, ``incidents``, the newest first."""
-    since = f"((now() AT TIME ZONE {_quoted(zone)})::date - {int(days)})"
+    since = f"((now() AT TIME ZONE {quoted(zone)})::date - {int(days)})"
     return f"""
 SELECT json_build_object(
   'days', {int(days)},

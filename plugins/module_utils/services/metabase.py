@@ -41,7 +41,7 @@ _DETAILS = ("host", "port", "dbname", "user", "ssl", "schema-filters-type", "sch
 
 @dataclass(frozen=True)
 class Wish:
-    """What a tenant wants of Metabase."""
+    """What a tenant wants of Metabase, or the installation itself (``owner.SYSTEM``): it is one holder among the others."""
 
     tenant: str
     name: str = ""
@@ -70,6 +70,9 @@ class Reader:
     schema: str
     ssl: bool
     master: str = field(repr=False)
+    user: str = ""
+    own_password: str = field(default="", repr=False)
+    """Of the installation's one role, which no tenant has; a tenant's are derived."""
 
     def details(self, wish: Wish) -> dict[str, t.Any]:
         """The connection of a tenant, without its password."""
@@ -77,23 +80,24 @@ class Reader:
             "host": self.host,
             "port": self.port,
             "dbname": self.database,
-            "user": role_of(wish.slug),
+            "user": self.user or role_of(wish.slug),
             "ssl": self.ssl,
             "schema-filters-type": "inclusion",
             "schema-filters-patterns": self.schema,
         }
 
     def password(self, tenant: str) -> str:
-        """The password of a tenant's read-only role."""
-        return derive.secret(self.master, "reader", tenant)
+        """The password of the read-only role."""
+        return self.own_password or derive.secret(self.master, "reader", tenant)
 
     def note(self, tenant: str) -> str:
         """What a connection's caveats say: our mark, and which password it has.
 
-        The second is derived from the same master secret for another purpose: it tells that the secret changed, and
+        The second is derived from the same secret for another purpose: it tells that the secret changed, and
         nothing about the password.
         """
-        return f"{owner.mark(tenant)} password {derive.secret(self.master, 'reader fingerprint', tenant)[:12]}"
+        secret = self.own_password or self.master
+        return f"{owner.mark(tenant)} password {derive.secret(secret, 'reader fingerprint', tenant)[:12]}"
 
 
 @dataclass
@@ -137,10 +141,10 @@ class Observed:
         found: dict[str, Part] = {}
         for kind, rows in (("collections", self.collections), ("trash", self.trash)):
             for each in rows:
-                _put(found, owner.owner_of(each.description), kind, each)
+                _put(found, owner.holder_of(each.description), kind, each)
         for kind, named in (("groups", self.groups), ("connections", self.databases)):
             for one in named:
-                _put(found, owner.owner_of(one.name), kind, one)
+                _put(found, owner.holder_of(one.name), kind, one)
         return found
 
     @cached_property
@@ -222,14 +226,14 @@ def observe(client: Metabase, wishes: t.Sequence[Wish], concurrency: int) -> Obs
     )
     groups: list[Group] = seen["groups"]
     collections: list[Collection] = seen["collections"]
-    there = {owner.owner_of(each.description): each.id for each in collections}
+    there = {owner.holder_of(each.description): each.id for each in collections}
     lost = [wish for wish in wishes if wish.tenant not in there]
     mine = {there[wish.tenant] for wish in wishes if wish.tenant in there}
     queries: dict[str, t.Callable[[], t.Any]] = {"": partial(client.queries, everybody(groups))}
     if len(wishes) <= FEW:
         ruts = {wish.tenant for wish in wishes}
         queries.update(
-            {str(each.id): partial(client.queries, each.id) for each in groups if owner.owner_of(each.name) in ruts}
+            {str(each.id): partial(client.queries, each.id) for each in groups if owner.holder_of(each.name) in ruts}
         )
     graphs = _together(queries, concurrency)
     contents = _contents(client, seen, mine, len(wishes) <= FEW, concurrency)
@@ -269,7 +273,7 @@ def _contents(
         each.id
         for rows in dashboards.values()
         for each in rows
-        if (closely or each.editor not in (0, seen["me"])) and owner.owner_of(each.description)
+        if (closely or each.editor not in (0, seen["me"])) and owner.holder_of(each.description)
     ]
     places = _together({str(number): partial(client.places, number) for number in doubtful}, concurrency)
     by_id = {int(number): rows for number, rows in places.items()}

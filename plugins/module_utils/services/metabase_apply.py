@@ -93,7 +93,7 @@ class Run:
 
     def _connections(self, tasks: t.Mapping[str, Task]) -> None:
         new = [rut for rut, task in tasks.items() if task.database is None and self._done[rut].error is None]
-        if new and not any(owner.owner_of(each.name) for each in self._seen.databases):
+        if new and not any(owner.holder_of(each.name) for each in self._seen.databases):
             first = {new[0]: tasks[new[0]]}
             self._each(first, self._connect)
             self._all(first, lambda: self._close_first(self._done[new[0]].database))
@@ -103,7 +103,7 @@ class Run:
     def _close_first(self, database: int) -> None:
         if not database:
             return
-        ours = [group.id for group in self._seen.groups if owner.owner_of(group.name)]
+        ours = [group.id for group in self._seen.groups if owner.holder_of(group.name)]
         revision = self._client.queries(self._seen.everybody).revision
         self._client.close_queries(revision, {group: [database] for group in (self._seen.everybody, *ours)})
 
@@ -209,9 +209,9 @@ class Run:
         for work in plan.works:
             self._dashboard(task.wish.tenant, done, work)
         for dashboard in plan.spare_dashboards:
-            self._client.delete_dashboard(dashboard.id)
+            self._client.archive_dashboard(dashboard.id)
         for card in plan.spare_cards:
-            self._client.delete_card(card.id)
+            self._client.archive_card(card.id)
 
     def _dashboard(self, tenant: str, done: _Done, work: content.Work) -> None:
         """First its questions, then the dashboard; the fingerprint comes last, with the layout."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from ansible_collections.smartercl.smarteros.plugins.module_utils import bulk, errors, owner
 from ansible_collections.smartercl.smarteros.plugins.module_utils.clients.metabase import Card, Dashboard, Place
 from ansible_collections.smartercl.smarteros.plugins.module_utils.errors import ApiError
+from ansible_collections.smartercl.smarteros.plugins.module_utils.services import metabase_sql
 
 YAML_IMPORT_ERROR: ImportError | None = None
 try:
@@ -22,7 +23,9 @@ except ImportError as exc:  # the module tells it with missing_required_lib
 
 GRID = 24  # cells of a row
 DISPLAYS = frozenset({"scalar", "table", "bar", "row", "line", "area", "pie", "progress"})
-_DASHBOARD_KEYS = frozenset({"name", "description", "cards"})
+TENANT, SYSTEM = "tenant", "system"
+"""Whom a dashboard is for: every tenant has it, or the founder alone."""
+_DASHBOARD_KEYS = frozenset({"name", "description", "for", "cards"})
 _CARD_KEYS = frozenset({"name", "display", "sql", "place", "settings"})
 _PLACE_KEYS = frozenset({"row", "col", "width", "height"})
 
@@ -47,11 +50,13 @@ class CardSpec:
 
 @dataclass(frozen=True)
 class DashboardSpec:
-    """A dashboard that every tenant gets."""
+    """A dashboard. ``file`` is the name of its file, without the ending."""
 
     name: str
     description: str
     cards: tuple[CardSpec, ...]
+    audience: str = TENANT
+    file: str = ""
 
     @property
     def fingerprint(self) -> str:
@@ -116,19 +121,22 @@ def _load(folder: str, name: str) -> DashboardSpec:
     path = os.path.join(folder, name)
     try:
         with open(path, encoding="utf-8") as handle:
-            return _dashboard(yaml.safe_load(handle))
+            return _dashboard(yaml.safe_load(handle), name.rpartition(".")[0])
     except (OSError, UnicodeError, _Wrong, yaml.YAMLError) as exc:
         why = " ".join(str(exc).split())
         raise ApiError(f"not a dashboard: {why}", errors.INVALID, where=path) from None
 
 
-def _dashboard(content: t.Any) -> DashboardSpec:
+def _dashboard(content: t.Any, file: str) -> DashboardSpec:
     _keys(content, _DASHBOARD_KEYS, frozenset({"name", "cards"}), "the file")
     if not isinstance(content["cards"], list) or not content["cards"]:
         raise _Wrong("cards is a list with at least one card")
     cards = tuple(_card(card) for card in content["cards"])
     _no_overlap(cards)
-    return DashboardSpec(_words(content, "name"), _words(content, "description", ""), cards)
+    audience = content.get("for", TENANT)
+    if audience not in (TENANT, SYSTEM):
+        raise _Wrong(f"for is {TENANT} or {SYSTEM}")
+    return DashboardSpec(_words(content, "name"), _words(content, "description", ""), cards, audience, file)
 
 
 def _card(content: t.Any) -> CardSpec:
@@ -143,6 +151,9 @@ def _card(content: t.Any) -> CardSpec:
         raise _Wrong(f"{name}: display is one of {', '.join(sorted(DISPLAYS))}")
     if not isinstance(settings, dict):
         raise _Wrong(f"{name}: settings is a mapping")
+    wrong = metabase_sql.mistake(_words(content, "sql"))
+    if wrong:
+        raise _Wrong(f"{name}: {wrong}")
     return CardSpec(
         name, content["display"], _words(content, "sql").strip() + "\n", settings, *(place[key] for key in _PLACE_ORDER)
     )
@@ -176,6 +187,11 @@ def _no_overlap(cards: t.Sequence[CardSpec]) -> None:
                 other = taken.setdefault((row, col), card.name)
                 if other != card.name:
                     raise _Wrong(f"{card.name} and {other} lie on each other")
+
+
+def of(specs: t.Sequence[DashboardSpec], audience: str) -> tuple[DashboardSpec, ...]:
+    """Those that are for tenants, or those of the system."""
+    return tuple(spec for spec in specs if spec.audience == audience)
 
 
 # --- planning
@@ -213,8 +229,8 @@ def plan(specs: t.Sequence[DashboardSpec], tenant: str, label: str, database: in
 
     ``label`` is how changes name the tenant's collection.
     """
-    ours = {each.name: each for each in has.dashboards if owner.owner_of(each.description) == tenant}
-    cards = {each.name: each for each in has.cards if owner.owner_of(each.description) == tenant}
+    ours = {each.name: each for each in has.dashboards if owner.holder_of(each.description) == tenant}
+    cards = {each.name: each for each in has.cards if owner.holder_of(each.description) == tenant}
     names = {spec.name for spec in specs}
     foreign = sorted(each.name for each in has.dashboards if each.name in names - set(ours))
     if foreign:
@@ -229,7 +245,10 @@ def plan(specs: t.Sequence[DashboardSpec], tenant: str, label: str, database: in
     wanted = {card.name for spec in specs for card in spec.cards}
     spare_cards = tuple(each for each in cards.values() if each.name not in wanted)
     gone = [("dashboard", each.name) for each in spare_dashboards] + [("question", each.name) for each in spare_cards]
-    removals = [bulk.Change("delete", f"{kind} {name!r} of {label}", {"name": name}) for kind, name in gone]
+    removals = [
+        bulk.Change("update", f"{kind} {name!r} of {label}", {"archived": False}, {"archived": True})
+        for kind, name in gone
+    ]
     return Plan(tuple(works), spare_cards, spare_dashboards, (*(work.change for work in works), *removals))
 
 

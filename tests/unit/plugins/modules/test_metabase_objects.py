@@ -330,6 +330,96 @@ def test_a_lost_answer_brings_nothing_twice(wire: Wire, write: tuple[str, str], 
     assert (len(rows(wire, "/api/dashboard")), len(rows(wire, "/api/card"))) == (2, 8)
 
 
+SYSTEM: dict[str, Any] = {
+    "audience": "system",
+    "reader_host": "postgresql",
+    "reader_database": "smarteros",
+    "reader_schema": "health",
+    "reader_user": "smarteros_reader",
+    "reader_password": "an-obviously-fake-password",
+    "master_secret": "",
+}
+OURS = {"tenant": "system", "name": "SmarterOS", "slug": "system"}
+
+
+def test_the_founders_dashboards_are_made_once_and_tenants_cannot_see_them(wire: Wire) -> None:
+    run(wire, ACME)
+    foretold = run(wire, OURS, check=True, **SYSTEM)
+    done = run(wire, OURS, **SYSTEM)
+    assert foretold["diff"] == done["diff"]
+    ref = done["results"][0]["ref"]
+    (database,) = (row for row in rows(wire, "/api/database") if row["id"] == ref["database_id"])
+    assert (database["details"]["user"], database["details"]["schema-filters-patterns"]) == (
+        "smarteros_reader",
+        "health",
+    )
+    mine = [row for row in rows(wire, "/api/dashboard") if row["collection_id"] == ref["collection_id"]]
+    assert sorted(row["name"] for row in mine) == ["Sales", "Service Performance", "System Health", "Tenant Analytics"]
+    assert {str(ref["collection_id"])} == {
+        place for group, places in access(wire).items() if group == str(ref["group_id"]) for place in places
+    }
+    others = [places for group, places in access(wire).items() if group not in ("2", str(ref["group_id"]))]
+    assert all(str(ref["collection_id"]) not in places for places in others)
+    test_nobody_may_write_queries_for_a_tenants_connection(wire)
+    wire.sent.clear()
+    assert not run(wire, OURS, **SYSTEM)["changed"]
+    assert not run(wire, ACME)["changed"]
+    assert wire.writes == []
+
+
+def test_a_tenant_that_was_let_into_the_founders_collection_is_shut_out(wire: Wire) -> None:
+    tenant = run(wire, ACME)["results"][0]["ref"]
+    ref = run(wire, OURS, **SYSTEM)["results"][0]["ref"]
+    graph = {"revision": wire.driver.ok("GET", "/api/collection/graph")["revision"]}
+    opened = {str(tenant["group_id"]): {str(ref["collection_id"]): "read"}, "1": {str(ref["collection_id"]): "read"}}
+    wire.driver.ok("PUT", "/api/collection/graph", {**graph, "groups": opened})
+    assert run(wire, OURS, **SYSTEM)["changed"]
+    assert str(ref["collection_id"]) not in access(wire)[str(tenant["group_id"])]
+    assert "1" not in access(wire)
+
+
+def test_what_no_file_describes_any_more_goes_into_the_trash_and_what_people_made_stays(
+    wire: Wire, tmp_path: Path
+) -> None:
+    for path in SPECS.glob("*.yml"):
+        (tmp_path / path.name).write_text(path.read_text())
+    ref = run(wire, OURS, **SYSTEM, dashboards=str(tmp_path))["results"][0]["ref"]
+    by_people = {"name": "Mine", "collection_id": ref["collection_id"]}
+    wire.driver.ok("POST", "/api/dashboard", by_people)
+    (tmp_path / "sales.yml").unlink()
+    changes = run(wire, OURS, **SYSTEM, dashboards=str(tmp_path))["results"][0]["changes"]
+    assert {change["what"].split()[0] for change in changes} == {"dashboard", "question"}
+    assert all(change["after"] == {"archived": True} for change in changes)
+    assert "Mine" in [row["name"] for row in rows(wire, "/api/dashboard")]
+    assert [row["name"] for row in wire.driver.ok("GET", "/api/dashboard", f="archived")] == ["Sales"]
+    assert not run(wire, OURS, **SYSTEM, dashboards=str(tmp_path))["changed"]
+
+
+def test_another_password_of_the_founders_role_is_written_and_never_shown(wire: Wire) -> None:
+    run(wire, OURS, **SYSTEM)
+    answer = run(wire, OURS, **{**SYSTEM, "reader_password": "another-obviously-fake-one"})
+    (change,) = answer["results"][0]["changes"]
+    assert change["after"] == {"password": "as derived"}
+    assert "obviously-fake" not in json.dumps(answer)
+
+
+MIXED = [
+    ([ACME], SYSTEM, "one entry, whose tenant is system"),
+    ([OURS, ACME], SYSTEM, "one entry, whose tenant is system"),
+    ([OURS], {}, "is no tenant"),
+    ([OURS], {**SYSTEM, "reader_password": "short"}, "at least 16 characters"),
+    ([OURS], {**SYSTEM, "reader_user": ""}, "name of its read-only role"),
+]
+
+
+@pytest.mark.parametrize(("objects", "options", "words"), MIXED, ids=[each[2] for each in MIXED])
+def test_the_system_and_tenants_are_never_mixed_up(wire: Wire, objects: Any, options: Any, words: str) -> None:
+    answer = run(wire, *objects, **options)
+    assert answer["failed"]
+    assert words in json.dumps(answer)
+    assert wire.sent == []
+
+
 class Killed(Exception):
     """The run dies here."""
 
