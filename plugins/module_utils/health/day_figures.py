@@ -19,7 +19,7 @@ SALES = ("shopify", "odoo")
 COLUMNS = ("tenant", "tenant_name", "service", "measure", "value", "currency")
 
 Json = t.Mapping[str, t.Any]
-Key = t.Tuple[str, str, str, str]
+Key = tuple[str, str, str, str]
 """Tenant, service, measure, currency."""
 
 

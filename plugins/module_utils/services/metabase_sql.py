@@ -13,11 +13,12 @@ _LITERAL = re.compile(r"'(?:[^']|'')*'")
 _QUOTED = re.compile(r'"(?:[^"]|"")*"')
 _PARTS = re.compile(rf"{_COMMENT.pattern}|{_LITERAL.pattern}|{_QUOTED.pattern}", re.DOTALL)
 _WRITES = re.compile(
-    r"\b(insert|update|delete|merge|truncate|drop|alter|create|grant|revoke|copy|call|do|into)\b", re.I
+    r"\b(insert|update|delete|merge|truncate|drop|alter|create|grant|revoke|copy|call|do|into)\b", re.IGNORECASE
 )
 _RUT = re.compile(r"\b\d{1,2}\.?\d{3}\.?\d{3}-[0-9kK]\b")
 _OF_ONE = re.compile(
-    r"\b(?:tenant|tenant_id|tenant_name|slug|title)\b\s*(?:=|<>|!=|~\S*|(?:not\s+)?(?:i?like|in)\b)[\s(]*'[^']", re.I
+    r"\b(?:tenant|tenant_id|tenant_name|slug|title)\b\s*(?:=|<>|!=|~\S*|(?:not\s+)?(?:i?like|in)\b)[\s(]*'[^']",
+    re.IGNORECASE,
 )
 
 
@@ -28,7 +29,7 @@ def mistake(sql: str) -> str:
         return "Metabase would ask for a value where {{ or [[ stands"
     if "$$" in bare or ";" in bare.rstrip("; \n"):
         return "sql is one statement, without quoting by dollars"
-    if not re.match(r"(select|with)\b", bare, re.I):
+    if not re.match(r"(select|with)\b", bare, re.IGNORECASE):
         return "sql begins with SELECT or WITH"
     found = _WRITES.search(bare)
     if found:

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 
 from smos.specs import (
+    dashboards,
     dns,
     frontends,
     infra,
@@ -37,6 +38,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "dns": dns.Dns,
     "backup": infra.Backup,
     "monitoring": infra.Monitoring,
+    "dashboard": dashboards.DashboardFile,
     "mcp_clients": mcp.McpClients,
     "mcp_servers": mcp.McpServers,
     "tenants": tenant.TenantRegistry,

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
+import yaml
 
 from ansible_collections.smartercl.smarteros.plugins.module_utils.errors import ApiError
 from ansible_collections.smartercl.smarteros.plugins.module_utils.services import metabase_dashboards as dashboards
 from ansible_collections.smartercl.smarteros.plugins.module_utils.services import metabase_sql
+from smos.specs.dashboards import Card, DashboardFile
 
 SPECS = Path(__file__).parents[4] / "specs"
 GOOD = """
@@ -32,6 +35,12 @@ def test_ours_can_be_read_and_ask_for_what_the_database_has() -> None:
     for card in (card for spec in found for card in spec.cards):
         table = card.sql.split("FROM ", 1)[1].split()[0]
         assert f"create table public.{table} (" in tables, card.name
+
+
+@pytest.mark.parametrize("path", sorted((SPECS / "dashboards").glob("*.yml")), ids=lambda path: path.stem)
+def test_the_schema_that_editors_use_takes_ours(path: Path) -> None:
+    DashboardFile.model_validate(yaml.safe_load(path.read_text()))
+    assert set(get_args(Card.model_fields["display"].annotation)) == dashboards.DISPLAYS
 
 
 def test_the_founders_read_the_collectors_schema_alone() -> None:
