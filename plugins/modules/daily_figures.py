@@ -99,9 +99,24 @@ NOT_YET = "the table health.figures is not there yet; `smos deploy backend` has 
 NEXT = "`smos status` tells how the server is; then the same command writes the same day again"
 
 
-def main() -> None:
-    """Run by Ansible."""
-    module = AnsibleModule(argument_spec=OPTIONS, supports_check_mode=True)
+class Caller(t.Protocol):
+    """What is needed of Ansible's module object."""
+
+    params: dict[str, t.Any]
+    check_mode: bool
+
+    def exit_json(self, **result: t.Any) -> t.NoReturn:
+        """End well."""
+
+    def fail_json(self, msg: str, **result: t.Any) -> t.NoReturn:
+        """End as failed."""
+
+    def warn(self, warning: str) -> None:
+        """Say something that does not fail the task."""
+
+
+def work(module: Caller) -> None:
+    """Look, compare, write unless in check mode, report."""
     params = module.params
     try:
         day = date.fromisoformat(params["date"]).isoformat()
@@ -140,9 +155,14 @@ def _changes(day: str, difference: figures.Difference, had: int) -> list[dict[st
     return [{"service": "postgresql", "tenant": None, "action": action, "what": what, "before": before, "after": after}]
 
 
-def _fail(module: AnsibleModule, why: str, code: int, following: str) -> t.NoReturn:
+def _fail(module: Caller, why: str, code: int, following: str) -> t.NoReturn:
     error = row("figures of the day", why, "health.figures", following)
     module.fail_json(msg=f"figures of the day: {why}. {following}", errors=[error], exit_code=code)
+
+
+def main() -> None:
+    """Run by Ansible."""
+    work(AnsibleModule(argument_spec=OPTIONS, supports_check_mode=True))
 
 
 if __name__ == "__main__":

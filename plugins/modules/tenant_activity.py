@@ -55,7 +55,7 @@ RETURN = r"""
 activity:
   description:
     - The day (C(date), C(zone), C(from), C(to), C(hours), and C(over), whether it has ended) and C(tenants), a list of C(id), C(slug),
-      C(name), C(phase) and C(services).
+      C(name), C(phase), C(plan) and C(services).
     - In C(services) are the figures by service, or in their place C(unknown) with the reason. Amounts are texts by currency.
   returned: success
   type: dict
@@ -71,6 +71,7 @@ activity:
         slug: acme
         name: Acme Corp
         phase: active
+        plan: starter
         services:
           shopify: {orders: 3, totals: {CLP: "45000"}}
           odoo: {unknown: it has no company in Odoo}

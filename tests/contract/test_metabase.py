@@ -96,7 +96,7 @@ def run(wire: Wire, **more: Any) -> dict[str, Any]:
     return answer
 
 
-SYSTEM = {
+SYSTEM: dict[str, Any] = {
     "audience": "system",
     "reader_host": "postgresql",
     "reader_database": "smarteros",
@@ -110,7 +110,7 @@ SYSTEM = {
 def test_every_request_for_the_founders_dashboards_fits(wire: Wire, tmp_path: Path) -> None:
     for path in SPECS.glob("*.yml"):
         (tmp_path / path.name).write_text(path.read_text())
-    options = {"url": wire.base_url, "api_key": KEY, "dashboards": str(tmp_path), **SYSTEM}
+    options: dict[str, Any] = {"url": wire.base_url, "api_key": KEY, "dashboards": str(tmp_path), **SYSTEM}
     assert run_module(module, **options)["changed"]
     assert not run_module(module, **options)["changed"]
     (tmp_path / "sales.yml").unlink()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import stat
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
@@ -135,3 +136,10 @@ def test_bad_input_touches_nothing(shared_smos: Instance, words: list[str]) -> N
     done = shared_smos.run("daily", *words, "--json")
     assert done.code == 2, done
     assert sorted(Path(shared_smos.state).glob("daily/**/*")) == before
+
+
+def test_the_founders_dashboards_are_made_once(world: Instance) -> None:
+    for expected in (True, False):
+        done = world.play("dashboards.yml")
+        assert done.code == 0, done
+        assert bool(re.search(r"changed=[1-9]", done.out)) is expected, done.out

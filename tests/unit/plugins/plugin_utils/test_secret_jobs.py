@@ -24,6 +24,7 @@ FIXED = (
     "postgresql_chatwoot_password",
     "postgresql_botpress_password",
     "postgresql_metabase_password",
+    "postgresql_reader_password",
     "redis_password",
     "n8n_encryption_key",
     "n8n_jwt_secret",
