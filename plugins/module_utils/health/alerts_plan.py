@@ -135,7 +135,8 @@ class _Desk:
         )
         if phase == OVER:
             return item, None
-        told = Told(ids, severity, self._now, item.opened, about.kind, about.title, times, unsteady, self._last(new))
+        last = self._now if lasting else self._last(new)
+        told = Told(ids, severity, self._now, item.opened, about.kind, about.title, times, unsteady, last)
         return item, told
 
     def _go_on(self, subject: str, told: Told, incidents: Sequence[Incident]) -> tuple[Item | None, Told | None]:
@@ -148,7 +149,7 @@ class _Desk:
             told,
             ids=(*here, *(each.id for each in fresh)) or told.ids,
             times=told.times + len(fresh),
-            last=max(told.last, self._last(incidents)),
+            last=max(told.last, self._last(incidents), gone),
             gone=gone,
         )
         said = Item(*("", told.severity, subject, told.kind, told.title, ""), opened=told.opened, times=after.times)
@@ -192,6 +193,5 @@ class _Desk:
         return sum(1 for each in incidents if self._now - each.opened_at < self._rules.calm_s)
 
     def _last(self, incidents: Sequence[Incident]) -> float:
-        """When something was wrong last."""
-        ends = (self._now if each.closed_at is None else each.closed_at for each in incidents)
-        return min(max(ends, default=0.0), self._now)
+        """When something ended last."""
+        return min(max((each.closed_at or 0.0 for each in incidents), default=0.0), self._now)

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 FORMAT = 1
-FIRST_S, LONGEST_S = 300.0, 3600.0  # until a way that failed is tried again; doubled each time
+FIRST_S, LONGEST_S = 300.0, 1800.0  # until a way that failed is tried again; doubled each time
 HOUR_S = 3600.0
 
 

@@ -30,6 +30,7 @@ LINE = 860  # characters; a template of WhatsApp has its own words around it, an
 WHAT = 90  # characters of a reason
 ONE_BY_ONE = 3  # of a kind; more are counted, and the first named
 LINES = 200  # of a mail
+AGED_S = 900.0  # from when on something new is told with its age: to who comes second, or heard of it late
 READ = 200  # characters of what others gave that are looked at: patterns take long over more
 
 _HEADS: t.Mapping[str, t.Mapping[str, str]] = {
@@ -79,9 +80,9 @@ _WORDS: t.Mapping[str, t.Mapping[str, str]] = {
         "many": "{count} {kind}: {names} y {more} más",
         "things": "asuntos",
         "cut": "… y más; está todo en smos status",
-        "count_critical": "{count} críticos",
-        "count_warning": "{count} avisos",
-        "count_well": "{count} resueltos",
+        "count_critical": "{count} crítico|{count} críticos",
+        "count_warning": "{count} aviso|{count} avisos",
+        "count_well": "{count} resuelto|{count} resueltos",
         "place": "SmarterOS, ambiente {environment}",
         "since": "desde el {moment}",
         "rest": "… y {count} más",
@@ -95,9 +96,9 @@ _WORDS: t.Mapping[str, t.Mapping[str, str]] = {
         "many": "{count} {kind}: {names} and {more} more",
         "things": "things",
         "cut": "… and more; all of it is in smos status",
-        "count_critical": "{count} critical",
-        "count_warning": "{count} warnings",
-        "count_well": "{count} resolved",
+        "count_critical": "{count} critical|{count} critical",
+        "count_warning": "{count} warning|{count} warnings",
+        "count_well": "{count} resolved|{count} resolved",
         "place": "SmarterOS, environment {environment}",
         "since": "since {moment}",
         "rest": "… and {count} more",
@@ -169,7 +170,8 @@ class _Speaker:
         well = sum(1 for each in items if each.phase in (OVER, RECOVERED))
         bad = [each.severity for each in items if each.phase not in (OVER, RECOVERED)]
         numbers = {"critical": bad.count(CRITICAL), "warning": bad.count(WARNING), "well": well}
-        return ", ".join(self._words[f"count_{name}"].format(count=count) for name, count in numbers.items() if count)
+        forms = {name: self._words[f"count_{name}"].split("|") for name in numbers}
+        return ", ".join(forms[name][count != 1].format(count=count) for name, count in numbers.items() if count)
 
     def letter(self, sections: Sequence[Section], environment: str, rules: Rules) -> str:
         """All of it, a line each, as far as a person reads."""
@@ -206,7 +208,9 @@ class _Speaker:
     def _piece(self, item: Item) -> str:
         title = _title(item)
         if item.phase in (NEW, WORSE):
-            return self._words["new"].format(title=title, what=_what(item)) if _what(item) else title
+            said = self._words["new"].format(title=title, what=_what(item)) if _what(item) else title
+            age = self._now - item.opened
+            return said if age < AGED_S else self._words["for"].format(title=said, age=lasting(age))
         if item.phase == UNSTEADY:
             return self._words["times"].format(title=title, times=item.times)
         if item.phase == REMINDED:

@@ -221,12 +221,21 @@ def test_a_way_that_is_away_is_tried_ever_more_seldom_and_then_has_it_all_at_onc
     down = world.open("service:n8n")
     for _ in range(12 * 10):
         world.look({CHAT: False})
-    assert world.tried[CHAT] <= 14  # in ten hours
+    assert world.tried[CHAT] <= 24  # in ten hours
     world.close(down)
     world.open("service:odoo")
     world.look(later=HOUR)
     assert [(item.phase, item.title) for item in world.items(CHAT)] == [(NEW, "odoo"), (OVER, "n8n")]
     assert world.look() == []
+
+
+def test_what_stays_as_it_is_changes_nothing_that_is_kept() -> None:
+    world = World()
+    world.open()
+    world.look()
+    before = world.state
+    world.look()
+    assert world.state == before
 
 
 def test_a_lost_state_tells_what_is_open_again_and_not_what_is_over() -> None:
@@ -352,5 +361,5 @@ def test_pauses_have_a_limit() -> None:
     for _ in range(8):
         way = way.failed(0.0)
         pauses.append(way.again_at)
-    assert pauses == [300, 600, 1200, 2400, 3600, 3600, 3600, 3600]
+    assert pauses == [300, 600, 1200, 1800, 1800, 1800, 1800, 1800]
     assert way.handed_over(9.0) == Way(sent=(9.0,))

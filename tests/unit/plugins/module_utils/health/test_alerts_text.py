@@ -54,10 +54,14 @@ def test_several_things_begin_with_how_many() -> None:
         replace(DOWN, phase=OVER, title="chatwoot", opened=NOW - 3600, ended=NOW - 600, times=2),
     )
     assert found.line == (
-        "3 críticos, 1 avisos, 2 resueltos. CRÍTICO: n8n: no responde. Inestable: odoo (5 veces). Sigue sin resolverse: "
+        "3 críticos, 1 aviso, 2 resueltos. CRÍTICO: n8n: no responde. Inestable: odoo (5 veces). Sigue sin resolverse: "
         "botpress (desde hace 2 h). Aviso: disco: 91 %. Resuelto: metabase (duró 50 min). Ya pasó: chatwoot (2 veces) (duró 50 min)"
     )
-    assert found.subject == "SmarterOS production: 3 críticos, 1 avisos, 2 resueltos"
+    assert found.subject == "SmarterOS production: 3 críticos, 1 aviso, 2 resueltos"
+
+
+def test_who_hears_of_it_late_hears_how_old_it_is() -> None:
+    assert words(replace(DOWN, opened=NOW - 2100)).line == "CRÍTICO: n8n: no responde (desde hace 35 min)"
 
 
 def test_it_is_told_in_english_too() -> None:
