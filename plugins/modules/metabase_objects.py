@@ -191,7 +191,7 @@ requests:
   type: int
   sample: 9
 errors:
-  description: Why nothing could be attempted.
+  description: Why nothing could be attempted, or with O(audience=system) what failed.
   returned: failure
   type: list
   elements: dict
@@ -296,7 +296,20 @@ def work(module: bulk.Caller) -> None:
         results = [service.predicted(task) for task in tasks.values()]
     else:
         results = metabase_apply.Run(client, tasks, seen, specs, reader, params["concurrency"]).carry_out()
+    _fail_for_the_system(module, results)
     bulk.finish(module, [*results, *left_alone], client.http.sent)
+
+
+def _fail_for_the_system(module: bulk.Caller, results: t.Sequence[bulk.Result]) -> None:
+    """A tenant fails alone, and is written down as failed; of the system nobody else would tell."""
+    if module.params["audience"] != metabase_dashboards.SYSTEM:
+        return
+    for each in results:
+        if each.state == bulk.FAILED:
+            rows = [each.as_dict()]
+            module.fail_json(
+                msg=each.message, errors=[each.error], exit_code=1, changed=bool(each.changes), results=rows
+            )
 
 
 def main() -> None:

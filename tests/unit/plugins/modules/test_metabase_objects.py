@@ -403,6 +403,23 @@ def test_another_password_of_the_founders_role_is_written_and_never_shown(wire: 
     assert "obviously-fake" not in json.dumps(answer)
 
 
+@pytest.mark.parametrize("check", [True, False], ids=["foretold", "done"])
+def test_what_fails_for_the_founder_fails_the_task(wire: Wire, check: bool) -> None:
+    ref = run(wire, OURS, **{**SYSTEM, "reader_host": ""})["results"][0]["ref"]
+    wire.driver.ok("POST", "/api/dashboard", {"name": "Sales", "collection_id": ref["collection_id"]})
+    answer = run(wire, OURS, check=check, **SYSTEM)
+    assert (answer["failed"], answer["exit_code"], answer["changed"]) == (True, 1, False)
+    assert "does not bear our mark" in answer["errors"][0]["why"]
+
+
+def test_a_connection_that_is_refused_is_told(wire: Wire) -> None:
+    answer = run(wire, OURS, **{**SYSTEM, "reader_host": "unreachable.example.com"})
+    assert answer["failed"]
+    assert "check your host settings" in answer["msg"]
+    assert not run(wire, OURS, **SYSTEM).get("failed")
+    assert not run(wire, OURS, **SYSTEM)["changed"]
+
+
 MIXED = [
     ([ACME], SYSTEM, "one entry, whose tenant is system"),
     ([OURS, ACME], SYSTEM, "one entry, whose tenant is system"),
