@@ -13,7 +13,7 @@ description:
     those that differ. What is not known replaces nothing.
   - Each figure is a row of day, tenant, service, measure and currency. Service C(registry) holds which plan and phase a tenant had
     (measures C(plan:<name>) and C(phase:<name>)).
-  - Where the table is not there yet, nothing is written, and RV(message) says so.
+  - Where the server or the table is not there yet, nothing is written, and RV(message) says so.
 options:
   date:
     description: The day, as C(2026-11-22).
@@ -125,12 +125,13 @@ def work(module: Caller) -> None:
         _fail(module, str(exc), 2, "Give the digest of a day as daily_digest returns it")
     try:
         server = Server(Engine(params["socket"]), params["service"])
+        if not server.present:
+            _not_yet(module, day, len(rows), f"{params['service']} does not run on this machine")
         has = figures.there(server.rows(figures.read(day), params["database"], ANSWER_S)[-1])
     except (PostgresError, EngineError, LookupError, ValueError) as exc:
         _fail(module, f"the database {params['database']} cannot be asked: {exc}", 3, NEXT)
     if has is None:
-        module.warn(f"figures of {day}: {NOT_YET}")
-        module.exit_json(changed=False, rows=len(rows), message=NOT_YET, changes=[])
+        _not_yet(module, day, len(rows), NOT_YET)
     difference = figures.compare(rows, told, has)
     if difference and not module.check_mode:
         try:
@@ -140,6 +141,12 @@ def work(module: Caller) -> None:
     changes = _changes(day, difference, len(has)) if difference else []
     diff = {key: {each["what"]: each[key] for each in changes} for key in ("before", "after")}
     module.exit_json(changed=bool(difference), rows=len(rows), message="", changes=changes, diff=diff)
+
+
+def _not_yet(module: Caller, day: str, rows: int, why: str) -> t.NoReturn:
+    """There is nowhere to write to: told, and no failure of the day."""
+    module.warn(f"figures of {day} are not kept: {why}")
+    module.exit_json(changed=False, rows=rows, message=why, changes=[])
 
 
 def _changes(day: str, difference: figures.Difference, had: int) -> list[dict[str, t.Any]]:
@@ -156,6 +163,7 @@ def _changes(day: str, difference: figures.Difference, had: int) -> list[dict[st
 
 
 def _fail(module: Caller, why: str, code: int, following: str) -> t.NoReturn:
+    why = why.rstrip(". ")
     error = row("figures of the day", why, "health.figures", following)
     module.fail_json(msg=f"figures of the day: {why}. {following}", errors=[error], exit_code=code)
 

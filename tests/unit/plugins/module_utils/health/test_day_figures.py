@@ -70,3 +70,10 @@ def test_a_machine_without_an_engine_is_told() -> None:
     answer = run_module(module, date="2026-11-22", tenants=[SHOP], socket="/nowhere/at/all.sock")
     assert (answer["failed"], answer["exit_code"]) == (True, 3)
     assert "smarteros" in answer["msg"]
+
+
+def test_a_machine_without_the_server_is_told_and_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module.Engine, "container_of", lambda *_words: None)
+    answer = run_module(module, date="2026-11-22", tenants=[SHOP])
+    assert (answer["changed"], answer.get("failed", False), answer["rows"]) == (False, False, 6)
+    assert "does not run on this machine" in answer["message"]
