@@ -47,13 +47,30 @@ class Probe:
         return 200 <= self.status < 400
 
 
+class _Bounded(ssl.SSLSocket):
+    """A socket whose reads end together: a server that sends a byte now and then keeps nobody longer than silence would."""
+
+    ends = 0.0  # by the monotonic clock
+
+    def recv_into(self, *given: t.Any, **more: t.Any) -> int:
+        """As of every socket. Raises TimeoutError when the time of all reads is over."""
+        left = self.ends - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the answer takes too long")
+        self.settimeout(left)
+        return super().recv_into(*given, **more)
+
+
 def ask(question: Question, timeout_s: float) -> Probe:
-    """Ask once; never raises."""
+    """Ask once; never raises. Takes about ``timeout_s`` at most, beside what resolving a name takes."""
     began = time.monotonic()
+    ends = began + timeout_s
     shown = b""
     try:
         plain = socket.create_connection((question.address, question.port), timeout_s)
+        plain.settimeout(max(0.001, ends - time.monotonic()))
         with _context().wrap_socket(plain, server_hostname=question.host) as secure:
+            t.cast("_Bounded", secure).ends = ends
             shown = secure.getpeercert(binary_form=True) or b""
             connection = http.client.HTTPConnection(question.host, timeout=timeout_s)
             connection.sock = secure
@@ -71,6 +88,7 @@ def _context() -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
+    context.sslsocket_class = _Bounded
     return context
 
 

@@ -21,6 +21,7 @@ from ansible_collections.smartercl.smarteros.plugins.module_utils.health.inciden
 )
 from ansible_collections.smartercl.smarteros.plugins.module_utils.health.tally import Day, Hour
 
+AWAY = "it is not watched any more"
 Json = dict[str, t.Any]
 
 
@@ -76,11 +77,11 @@ class Book:
     last_id: int = 0
 
     def take(self, seen: Sequence[Observation], at: int, rules: Rules, zone: tzinfo) -> Ended:
-        """Add a pass at ``at``, seconds since 1970. Who is not seen any more is forgotten, and its incident closed."""
+        """Add a pass at ``at``, seconds since 1970. Who is not seen any more has no incident, and is not known."""
         ended = Ended()
         here = {each.subject.key for each in seen}
         for key in [key for key in self.lines if key not in here]:
-            self._forget(key, at, ended)
+            self._away(key, at, rules, zone, ended)
         for each in seen:
             self._add(each, at, rules, zone, ended)
         return ended
@@ -90,12 +91,22 @@ class Book:
         found = [line.incident for line in self.lines.values() if line.incident]
         return sorted(found, key=lambda each: (each.opened_at, each.id))
 
-    def _forget(self, key: str, at: int, ended: Ended) -> None:
-        line = self.lines.pop(key)
-        ended.hours.append((key, line.hour))
-        ended.days.append((key, line.day))
+    def _away(self, key: str, at: int, rules: Rules, zone: tzinfo, ended: Ended) -> None:
+        """Keep the line until its day is over: a day is written whole, and who comes back must not begin it again."""
+        line = self.lines[key]
+        self._count(key, line, at, rules, zone, ended)
         if line.incident:
-            ended.incidents.append(Incident(**{**line.incident.as_row(), "closed_at": float(at)}))
+            closed = max(float(at), line.incident.opened_at)
+            ended.incidents.append(Incident(**{**line.incident.as_row(), "closed_at": closed}))
+        if line.message != AWAY:
+            line.since = at
+        elif line.day.day != tally.day_of(line.since, zone):
+            ended.hours.append((key, line.hour))
+            ended.days.append((key, line.day))
+            del self.lines[key]
+            return
+        line.state, line.last, line.message, line.latency_ms = incident.UNKNOWN, at, AWAY, None
+        line.doubt, line.incident = Doubt(), None
 
     def _add(self, seen: Observation, at: int, rules: Rules, zone: tzinfo, ended: Ended) -> None:
         key = seen.subject.key

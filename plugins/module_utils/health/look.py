@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from ansible_collections.smartercl.smarteros.plugins.module_utils import probe, vps_status
-from ansible_collections.smartercl.smarteros.plugins.module_utils.engine import Engine
+from ansible_collections.smartercl.smarteros.plugins.module_utils.engine import Engine, EngineError
 from ansible_collections.smartercl.smarteros.plugins.module_utils.health import figures
 from ansible_collections.smartercl.smarteros.plugins.module_utils.health.config import Config, Rules
 from ansible_collections.smartercl.smarteros.plugins.module_utils.health.incident import (
@@ -27,18 +27,35 @@ Json = dict[str, t.Any]
 
 
 def look(config: Config, engine: Engine, now: float) -> list[Observation]:
-    """What is so now; the machine's own figures are not in it. Raises EngineError."""
+    """What is so now; the machine's own figures are not in it. Without an Engine nothing is known of what it carries."""
     here = {name: Question(each.host, each.path) for name, each in config.services.items()}
     there = {rut: Question(each.host, each.path, each.address or each.host) for rut, each in config.tenants.items()}
     with ThreadPoolExecutor(1) as beside:
         tenants = beside.submit(probe.ask_all, there, config.rules.timeout_s, AT_ONCE)
-        status = vps_status.status(engine, here, config.rules.timeout_s)
+        status, why = _status(engine, here, config.rules.timeout_s)
         return [
-            *of_services(status["services"], config.targets.get("service")),
+            Observation(Subject("host:engine", "host", "Docker"), DOWN if why else UP, why),
+            *(_unseen(config, why) if why else of_services(status["services"], config.targets.get("service"))),
             *of_tenants(config, tenants.result(), now),
-            *of_certificates(status["certificates"], config.rules),
-            *of_backups(status["backups"], config.rules),
+            *of_certificates(status.get("certificates", {}), config.rules),
+            *of_backups(status.get("backups", {}), config.rules),
         ]
+
+
+def _status(engine: Engine, questions: Mapping[str, Question], timeout_s: float) -> tuple[Json, str]:
+    """How the services are; empty, and why, where the Engine does not say."""
+    try:
+        found = vps_status.status(engine, questions, timeout_s)
+    except EngineError as exc:
+        return {}, f"the Docker Engine does not answer: {exc.message}"
+    return (found, "") if found["host"]["engine"] else ({}, "there is no Docker Engine")
+
+
+def _unseen(config: Config, why: str) -> Iterator[Observation]:
+    """Services of which nothing is known: their incidents neither begin nor end."""
+    for name in config.services:
+        target = config.targets.get("service")
+        yield Observation(Subject(f"service:{name}", "service", name, service=name, target=target), UNKNOWN, why)
 
 
 def of_services(services: Mapping[str, Json], target: float | None) -> Iterator[Observation]:

@@ -13,6 +13,7 @@ from ansible_collections.smartercl.smarteros.plugins.module_utils.health.tally i
 Row = dict[str, t.Any]
 Rows = dict[str, list[Row]]
 
+MOST_TEXT = 500
 TABLES = ("subjects", "hours", "days", "incidents", "metrics")
 
 
@@ -55,6 +56,11 @@ def together(parts: Sequence[Rows]) -> Rows:
     return found
 
 
+def plain(text: str) -> str:
+    """A text as the database can hold it: what a stranger's server answers may hold anything."""
+    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text[:MOST_TEXT])
+
+
 def _subject(line: Line) -> Row:
     about = line.subject
     return {
@@ -68,7 +74,7 @@ def _subject(line: Line) -> Row:
         "since": line.since,
         "last": line.last,
         "latency_ms": line.latency_ms,
-        "message": line.message[:500],
+        "message": plain(line.message),
     }
 
 
@@ -84,4 +90,4 @@ def _day(key: str, day: Day) -> Row:
 
 
 def _incident(each: Incident) -> Row:
-    return {**each.as_row(), "what": each.what[:500]}
+    return {**each.as_row(), "what": plain(each.what)}

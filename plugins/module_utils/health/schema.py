@@ -149,7 +149,8 @@ def quoted(text: str) -> str:
 
 def history(days: int, zone: str) -> str:
     """Asks for one JSON text: ``subjects`` with their sums over the last days, ``incidents``, the newest first."""
-    since = f"((now() AT TIME ZONE {quoted(zone)})::date - {int(days)})"
+    named = quoted(zone)
+    since = f"((now() AT TIME ZONE {named})::date - {int(days)})"
     return f"""
 SELECT json_build_object(
   'days', {int(days)},
@@ -163,5 +164,6 @@ SELECT json_build_object(
     SELECT id, subject, kind, tenant, service, title, severity, what, minutes::float8 AS minutes,
            to_char(opened_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS opened_at,
            to_char(closed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS closed_at
-    FROM health.v_incidents WHERE coalesce(closed_at, now()) > {since} ORDER BY opened_at DESC LIMIT 200) r), '[]'));
+    FROM health.v_incidents WHERE coalesce(closed_at, now()) >= ({since} + 1)::timestamp AT TIME ZONE {named}
+    ORDER BY opened_at DESC LIMIT 200) r), '[]'));
 """

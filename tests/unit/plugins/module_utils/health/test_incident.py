@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ansible_collections.smartercl.smarteros.plugins.module_utils.health import rows
 from ansible_collections.smartercl.smarteros.plugins.module_utils.health.book import Book, Line
 from ansible_collections.smartercl.smarteros.plugins.module_utils.health.config import Rules
 from ansible_collections.smartercl.smarteros.plugins.module_utils.health.incident import (
@@ -77,7 +78,28 @@ def test_who_is_not_watched_any_more_has_no_incident() -> None:
     book, _closed = lived([DOWN, DOWN])
     ended = book.take([], AT + 900, RULES, ZONE)
     assert [each.closed_at for each in ended.incidents] == [AT + 900]
+    assert (book.open_incidents(), book.lines[N8N.key].state) == ([], UNKNOWN)
+    for at in range(AT + 1200, AT + 2 * 86400, 300):
+        assert not book.take([], at, RULES, ZONE).incidents
     assert book.lines == {}
+
+
+def test_who_comes_back_on_the_same_day_keeps_what_was_counted() -> None:
+    book = Book()
+    for number in range(9):
+        seen = [] if 3 <= number < 6 else [Observation(N8N, UP)]
+        book.take(seen, AT + 300 * number, RULES, ZONE)
+    seconds = book.lines[N8N.key].day.seconds
+    assert (seconds[UP], seconds[UNKNOWN], seconds[DOWN]) == (1500, 900, 0)
+
+
+def test_what_a_stranger_answers_becomes_text_that_the_database_holds() -> None:
+    book = Book()
+    for number in range(2):
+        book.take([Observation(N8N, DOWN, "\0oops\udc80 ñ 😀" + "x" * 600)], AT + 300 * number, RULES, ZONE)
+    found = rows.of_book(book, {}, AT + 300)
+    texts = [found["subjects"][0]["message"], found["incidents"][0]["what"]]
+    assert texts == ["\ufffdoops\ufffd ñ 😀" + "x" * 490] * 2
 
 
 @given(st.lists(st.sampled_from([UP, DEGRADED, DOWN, UNKNOWN]), max_size=80))

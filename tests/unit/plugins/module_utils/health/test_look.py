@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
+from ansible_collections.smartercl.smarteros.plugins.module_utils.engine import Engine, EngineError
 from ansible_collections.smartercl.smarteros.plugins.module_utils.health import figures, look
 from ansible_collections.smartercl.smarteros.plugins.module_utils.health.config import Config, Rules, Watched
 from ansible_collections.smartercl.smarteros.plugins.module_utils.health.incident import DEGRADED, DOWN, UNKNOWN, UP
@@ -78,6 +80,20 @@ def test_the_machine_is_measured_against_its_thresholds() -> None:
     assert seen["host:memory"].message == "85 % in use, more than 85 %"
     assert seen["host:disk"].state == UP
     assert seen["host:cpu"].state == UNKNOWN
+
+
+@pytest.mark.parametrize("said", [EngineError("refused"), {"host": {"engine": ""}}])
+def test_without_an_engine_tenants_are_looked_at_all_the_same(said: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def status(*_given: Any) -> Any:
+        if isinstance(said, Exception):
+            raise said
+        return said
+
+    monkeypatch.setattr(look.vps_status, "status", status)
+    monkeypatch.setattr(look.probe, "ask_all", lambda asked, *_given: dict.fromkeys(asked, Probe(200, 1.0)))
+    known = replace(SHOP, services={"n8n": Watched("n8n.example.com", "/healthz")})
+    states = {each.subject.key: each.state for each in look.look(known, Engine(), 0.0)}
+    assert states == {"host:engine": DOWN, "service:n8n": UNKNOWN, f"tenant:{RUT}": UP}
 
 
 def test_the_kernels_figures(tmp_path: Path) -> None:
