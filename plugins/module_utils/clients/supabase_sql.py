@@ -203,9 +203,8 @@ def read_if_there(sql: Sql, table: str, query: str) -> list[Row] | None:
     except ApiError as exc:
         if exc.kind not in (errors.INVALID, errors.MISSING) or isinstance(exc, Lacking):
             raise
-        refused = exc
     # Asked only now, and without looking for words in a message that may be worded anyhow
     rows = sql.read(f"select pg_catalog.to_regclass({literal(table)}) is null as missing")
     if rows and rows[0].get("missing") is True:
         return None
-    raise refused
+    return sql.read(query)  # another run has made the table in between; any other refusal is told once more
