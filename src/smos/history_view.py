@@ -19,6 +19,9 @@ def show(history: Mapping[str, Any]) -> None:
     from rich.table import Table
 
     console = Console(highlight=False)
+    if not history["subjects"]:
+        console.print(_("nothing was measured yet: the machine looks every few minutes"), markup=False)
+        return
     table = Table("", _("what"), "%", _("aim"), _("down"), _("not known"), box=None, pad_edge=False, header_style="dim")
     shown, left = worst_first(history["subjects"])
     for each in shown:

@@ -134,6 +134,10 @@ def test_a_reader_sees_and_changes_nothing(store: Store, real_postgres: postgres
             connection.execute(f"DROP OWNED BY {schema.READER}; DROP ROLE {schema.READER}".encode())
 
 
+def test_before_the_first_look_there_is_no_history(store: Store) -> None:
+    assert store.history(7, "America/Santiago") == {"days": 7, "subjects": [], "incidents": []}
+
+
 def test_a_database_that_is_not_there_is_told(real_postgres: postgres.Postgres, store: Store) -> None:
     store._database = "never_made"
     with pytest.raises(PostgresError, match="never_made"):

@@ -69,7 +69,6 @@ GROUPS = (
         releases
         status
         status n8n
-        status --history 7d
         logs n8n 3
         """,
     ),
@@ -92,6 +91,7 @@ GROUPS = (
         sync workflows
         sync specs
         notify "The new shelf is in use"
+        status --history 7d
         daily
         history
         cost --tenants 100

@@ -14,6 +14,7 @@ from ansible_collections.smartercl.smarteros.plugins.module_utils.health.rows im
 ANSWER_S = 60.0
 AT_ONCE = 200  # parts of what is sent in one step: some hours of 1,000 tenants
 _VERSION = "SELECT version FROM health.meta;"
+_THERE = "SELECT to_regclass('health.v_availability') IS NOT NULL;"
 
 
 class Store:
@@ -45,7 +46,9 @@ class Store:
         self._server.rows(schema.cleaned(now), self._database, ANSWER_S)
 
     def history(self, days: int, zone: str) -> dict[str, t.Any]:
-        """Availability and incidents of the last days of a time zone, today's with them."""
+        """Availability and incidents of the last days of a time zone, today's with them; nothing before the first look."""
+        if self._server.rows(_THERE, self._database, ANSWER_S) != ["t"]:
+            return {"days": days, "subjects": [], "incidents": []}
         found = self._server.rows(schema.history(days, zone), self._database, ANSWER_S)
         answer: dict[str, t.Any] = json.loads(found[0])
         return answer
