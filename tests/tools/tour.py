@@ -123,7 +123,10 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="smos-tour-") as name:
         home = Path(name)
         variables = prepared(home)
-        groups = [(title, [run(line, home, variables) for line in lines(commands)]) for title, commands in GROUPS]
+        try:
+            groups = [(title, [run(line, home, variables) for line in lines(commands)]) for title, commands in GROUPS]
+        finally:
+            run("sandbox down", home, variables)
     before, _begin, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
     body = "\n".join(block(title, shown) for title, shown in groups)
     PAGE.write_text(f"{before}{BEGIN}\n{body}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
