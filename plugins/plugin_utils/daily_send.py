@@ -105,8 +105,10 @@ class Sender:
                 jobs[each["id"]] = partial(self._owner, post, each, person, told)
         try:
             for rut, outcome in reconcile.run_all(jobs, _AT_ONCE).items():
-                failed = isinstance(outcome, ApiError)
-                found[rut] = {"state": NOT_SENT, "why": outcome.message} if failed else outcome  # type: ignore[union-attr, assignment]
+                if isinstance(outcome, ApiError):
+                    found[rut] = {"state": NOT_SENT, "why": outcome.message}
+                else:
+                    found[rut] = outcome
         finally:
             if messengers.mail is not None:
                 messengers.mail.close()

@@ -13,12 +13,14 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+from support.json_server import listening
+
 TOKEN = "awx-token-of-the-tests"
 HIDDEN = "$encrypted$"
+PRODUCT = {"X-API-Product-Name": "AWX", "X-API-Product-Version": "24.6.1"}
 PAGE = 25
 Row = dict[str, Any]
 
@@ -282,39 +284,12 @@ def running(playbooks: frozenset[str]) -> Iterator[Awx]:
     """A stand-in that listens on this machine until the block ends."""
     world = Awx(playbooks)
 
-    class Handler(BaseHTTPRequestHandler):
-        def serve(self) -> None:
-            size = int(self.headers.get("Content-Length") or 0)
-            body = json.loads(self.rfile.read(size)) if size else None
-            address = urlsplit(self.path)
-            try:
-                query = dict(parse_qsl(address.query))
-                status, said = world.answer(
-                    self.command, address.path, query, body, self.headers.get("Authorization", "")
-                )
-            except Refused as refusal:
-                status, said = refusal.status, refusal.said
-            data = b"" if said is None else json.dumps(said).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(data)))
-            self.send_header("X-API-Product-Name", "AWX")
-            self.send_header("X-API-Product-Version", "24.6.1")
-            self.end_headers()
-            self.wfile.write(data)
+    def answer(method: str, path: str, body: Any, token: str) -> tuple[int, Any]:
+        address = urlsplit(path)
+        try:
+            return world.answer(method, address.path, dict(parse_qsl(address.query)), body, token)
+        except Refused as refusal:
+            return refusal.status, refusal.said
 
-        def log_message(self, *_words: Any) -> None:
-            """Tests say what went wrong."""
-
-    for method in ("GET", "POST", "PATCH", "DELETE"):
-        setattr(Handler, f"do_{method}", Handler.serve)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    world.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
-    try:
+    with listening(answer, PRODUCT) as world.url:
         yield world
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -13,8 +13,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from support.json_server import listening
 
 TOKEN = "semaphore-token-of-the-tests"
 _CRON = re.compile(r"(?:CRON_TZ=[A-Za-z_/]+ )?(?:[0-9*,/-]+ ){4}[0-9*,/-]+")
@@ -199,33 +200,11 @@ def running() -> Iterator[Semaphore]:
     """A stand-in that listens on this machine until the block ends."""
     world = Semaphore()
 
-    class Handler(BaseHTTPRequestHandler):
-        def serve(self) -> None:
-            size = int(self.headers.get("Content-Length") or 0)
-            body = json.loads(self.rfile.read(size)) if size else None
-            try:
-                status, said = world.answer(self.command, self.path, body, self.headers.get("Authorization", ""))
-            except Refused as refusal:
-                status, said = refusal.status, {"error": refusal.error} if refusal.error else None
-            data = b"" if said is None else json.dumps(said).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
+    def answer(method: str, path: str, body: Any, token: str) -> tuple[int, Any]:
+        try:
+            return world.answer(method, path, body, token)
+        except Refused as refusal:
+            return refusal.status, {"error": refusal.error} if refusal.error else None
 
-        def log_message(self, *_words: Any) -> None:
-            """Tests say what went wrong."""
-
-    for method in ("GET", "POST", "PUT", "DELETE"):
-        setattr(Handler, f"do_{method}", Handler.serve)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    world.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
-    try:
+    with listening(answer) as world.url:
         yield world
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -38,7 +38,8 @@ class Machine:
     """A machine with its leases; ``down`` is why it cannot be reached."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.down, self.asked = folder, "", []  # type: ignore[var-annotated] # arguments
+        self.folder, self.down = folder, ""
+        self.asked: list[t.Any] = []  # arguments
         self.leases = TargetLeases("production", folder)
 
     def ask(self, arguments: Row) -> Row:
@@ -72,7 +73,8 @@ class Hold(tenant_hold.ActionModule):
     """The action without Ansible around it."""
 
     def __init__(self, machine: Machine) -> None:
-        self._machine, self.told = machine, []  # type: ignore[var-annotated] # texts
+        self._machine = machine
+        self.told: list[str] = []
 
     def machine_leases(self, setting: t.Any, task_vars: Row, folder: str = "") -> leases.Leases:
         return leases.Leases(self._machine.ask, setting.environment, "vps1", folder)
@@ -226,7 +228,8 @@ class Restore(backup_tenant.ActionModule):
     warn = Hold.warn
 
     def __init__(self, machine: Machine) -> None:
-        self._machine, self.told, self._templar = machine, [], Templar()  # type: ignore[var-annotated]
+        self._machine, self._templar = machine, Templar()
+        self.told: list[str] = []
 
 
 def vps1(meeting: str) -> Row:

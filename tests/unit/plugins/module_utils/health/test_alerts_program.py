@@ -37,7 +37,7 @@ class Collector:
     def look(self) -> int:
         self.at += 300
         with self.files.alone():
-            return program.one_pass(self.known, self.files, Engine(), self.database, self.at)  # type: ignore[arg-type]
+            return program.one_pass(self.known, self.files, Engine(), self.database, self.at)  # type: ignore[arg-type]  # what it needs of a store
 
 
 @pytest.fixture
