@@ -5,9 +5,8 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.smartercl.smarteros.plugins.module_utils.errors import row
-from ansible_collections.smartercl.smarteros.plugins.plugin_utils import secret_jobs, vault
-from ansible_collections.smartercl.smarteros.plugins.plugin_utils.action import INVALID, RegistryAction, Setting, Stop
+from ansible_collections.smartercl.smarteros.plugins.plugin_utils import kept_secrets, vault
+from ansible_collections.smartercl.smarteros.plugins.plugin_utils.action import RegistryAction, Setting
 
 
 class ActionModule(RegistryAction):
@@ -21,22 +20,9 @@ class ActionModule(RegistryAction):
     def work(self, args: dict[str, t.Any], setting: Setting, task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         """See the documentation of the module of the same name."""
         given = {str(name): str(value) for name, value in args["secrets"].items() if value}
-        _check(given, secret_jobs.catalogue(setting.root))
+        kept_secrets.check(given, setting)
         if not given:
             return {"changed": False, "kept": []}
         opened = vault.opened(task_vars, self._loader, self._templar.template, args["file"])
-        before = opened.read()
-        differing = [name for name, value in given.items() if before.values.get(name) != value]
-        if differing and not setting.check_mode:
-            with opened.changing() as content:
-                for name in differing:
-                    content.put(name, given[name])
+        differing = kept_secrets.keep(given, opened, setting)
         return {"changed": bool(differing), "kept": differing}
-
-
-def _check(given: t.Mapping[str, str], known: secret_jobs.Catalogue) -> None:
-    """Only what services make is kept so: a name that is meant to be ours would be lost here."""
-    for name in given:
-        if secret_jobs.named(known, name)["kind"] != secret_jobs.MADE:
-            following = f"Names of kind {secret_jobs.MADE} are kept; see specs/secrets.yml"
-            raise Stop(INVALID, [row(name, "this secret is not made by a service", "specs/secrets.yml", following)])

@@ -24,7 +24,6 @@ options:
 notes:
   - Runs on the machine that carries the service, as root. It speaks to the service from inside the network of its container,
     so that no route has to lead to it yet.
-  - The task needs C(no_log), since its result may hold a secret that is shown only once.
   - A run that died between two steps is completed by the next one.
 """
 
@@ -44,6 +43,17 @@ options:
 options:
   api_key:
     description: The API key that is kept. One that works is left alone; without it, or where it does not work, a new one is made.
+    type: str
+    default: ""
+"""
+
+    KEEP = r"""
+options:
+  keep:
+    description:
+      - Name of the secret of C(specs/secrets.yml) under which the vault of the environment keeps what the service made. The result
+        does not hold it then, and says all else.
+      - Without it the result holds the secret, and the task needs C(no_log).
     type: str
     default: ""
 """

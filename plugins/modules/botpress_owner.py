@@ -30,7 +30,6 @@ EXAMPLES = r"""
     service: botpress_botpress
     email: admin@example.com
     password: "{{ lookup('smartercl.smarteros.secret', 'botpress_password') }}"
-  no_log: true
 """
 
 RETURN = r"""

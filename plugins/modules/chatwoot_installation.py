@@ -24,6 +24,7 @@ options:
 extends_documentation_fragment:
   - smartercl.smarteros.bootstrap
   - smartercl.smarteros.bootstrap.login
+  - smartercl.smarteros.bootstrap.keep
   - smartercl.smarteros.bulk.attributes
 author:
   - SmarterCL (@SmarterCL)
@@ -35,14 +36,18 @@ EXAMPLES = r"""
     service: chatwoot_chatwoot
     email: admin@example.com
     password: "{{ lookup('smartercl.smarteros.secret', 'chatwoot_admin_password') }}"
-  no_log: true
-  register: installation
+    keep: chatwoot_platform_token
 """
 
 RETURN = r"""
+kept:
+  description: Name of the secret, where the vault had another value or none.
+  returned: when O(keep) is given and there is a value
+  type: list
+  elements: str
 platform_token:
   description: Access token of the platform app.
-  returned: success
+  returned: success, without O(keep)
   type: str
 changes:
   description: What was done (in check mode would be), with service, tenant, action, what, before and after.
@@ -70,6 +75,7 @@ from ansible_collections.smartercl.smarteros.plugins.module_utils.bootstrap impo
 OPTIONS: dict[str, dict[str, t.Any]] = {
     **shape.OPTIONS,
     **shape.LOGIN,
+    **shape.KEEP,
     "name": {"type": "str", "default": "SmarterOS"},
     "account": {"type": "str", "default": "SmarterOS"},
 }

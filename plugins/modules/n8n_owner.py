@@ -20,6 +20,7 @@ extends_documentation_fragment:
   - smartercl.smarteros.bootstrap
   - smartercl.smarteros.bootstrap.login
   - smartercl.smarteros.bootstrap.key
+  - smartercl.smarteros.bootstrap.keep
   - smartercl.smarteros.bootstrap.name
   - smartercl.smarteros.bulk.attributes
 author:
@@ -33,14 +34,18 @@ EXAMPLES = r"""
     email: admin@example.com
     password: "{{ lookup('smartercl.smarteros.secret', 'n8n_owner_password') }}"
     api_key: "{{ lookup('smartercl.smarteros.secret', 'n8n_api_key', default='') }}"
-  no_log: true
-  register: owner
+    keep: n8n_api_key
 """
 
 RETURN = r"""
+kept:
+  description: Name of the secret, where the vault had another value or none.
+  returned: when O(keep) is given and there is a value
+  type: list
+  elements: str
 api_key:
   description: The new API key, which is shown only now.
-  returned: when one was made
+  returned: when one was made, without O(keep)
   type: str
 changes:
   description: What was done (in check mode would be), with service, tenant, action, what, before and after.
@@ -69,6 +74,7 @@ OPTIONS: dict[str, dict[str, t.Any]] = {
     **shape.OPTIONS,
     **shape.LOGIN,
     **shape.KEY,
+    **shape.KEEP,
     **shape.NAME,
     "port": {"type": "int", "default": service.PORT},
 }

@@ -38,6 +38,7 @@ extends_documentation_fragment:
   - smartercl.smarteros.bootstrap
   - smartercl.smarteros.bootstrap.login
   - smartercl.smarteros.bootstrap.key
+  - smartercl.smarteros.bootstrap.keep
   - smartercl.smarteros.bulk.attributes
 author:
   - SmarterCL (@SmarterCL)
@@ -52,14 +53,18 @@ EXAMPLES = r"""
     password: "{{ lookup('smartercl.smarteros.secret', 'odoo_admin_password') }}"
     api_key: "{{ lookup('smartercl.smarteros.secret', 'odoo_api_key', default='') }}"
     company: SmarterCL
-  no_log: true
-  register: database
+    keep: odoo_api_key
 """
 
 RETURN = r"""
+kept:
+  description: Name of the secret, where the vault had another value or none.
+  returned: when O(keep) is given and there is a value
+  type: list
+  elements: str
 api_key:
   description: The new API key, which is shown only now.
-  returned: when one was made
+  returned: when one was made, without O(keep)
   type: str
 changes:
   description: What was done (in check mode would be), with service, tenant, action, what, before and after.
@@ -88,6 +93,7 @@ OPTIONS: dict[str, dict[str, t.Any]] = {
     **shape.OPTIONS,
     **shape.LOGIN,
     **shape.KEY,
+    **shape.KEEP,
     "database": {"type": "str", "required": True},
     "login": {"type": "str", "default": "smarteros"},
     "company": {"type": "str", "default": ""},

@@ -37,7 +37,6 @@ EXAMPLES = r"""
   smartercl.smarteros.portainer_admin:
     service: portainer_portainer
     password: "{{ lookup('smartercl.smarteros.secret', 'portainer_admin_password') }}"
-  no_log: true
 """
 
 RETURN = r"""

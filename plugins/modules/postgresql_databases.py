@@ -92,7 +92,6 @@ EXAMPLES = r"""
         connections: 24
     extensions:
       n8n: [uuid-ossp]
-  no_log: true
 """
 
 RETURN = r"""
