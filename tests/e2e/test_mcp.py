@@ -6,38 +6,24 @@ import json
 import stat
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import anyio
 import httpx2
 import pytest
 import requests
-from mcp import Client, MCPError, StdioServerParameters
+from mcp import Client, MCPError
 from mcp.client.streamable_http import streamable_http_client
 from mcp_types import Tool, ToolAnnotations
 
 from smos.mcp.tools import TOOLS
+from support.agent import SECRET, talking
 from support.instance import ACME, ROOT, Instance
 
 SESSION = json.loads((ROOT / "docs" / "examples" / "mcp-session.json").read_text(encoding="utf-8"))
 TOKEN = "an-operators-token-of-the-tests-0001"
-SECRET = "vercel-secret-value-0123456789"
-
-
-@asynccontextmanager
-async def talking(smos: Instance, client: str | None = None) -> AsyncIterator[Client]:
-    """The official client, with the server as its child."""
-    name = [f"--client={client}"] if client else []
-    line = StdioServerParameters(
-        command=sys.executable,
-        args=["-P", "-m", "smos", "mcp", *name],
-        env={**smos.variables, "VERCEL_TOKEN": SECRET},
-        cwd=ROOT,
-    )
-    async with Client(line, mode="legacy") as speaking:
-        yield speaking
 
 
 @contextmanager

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import testinfra
 
 STATE = Path(os.environ["SMOS_STATE_DIR"])
 ROUTED = {
@@ -47,13 +46,6 @@ def smos(*words: str) -> tuple[int, dict[str, Any]]:
 def machine() -> dict[str, Any]:
     machines = json.loads((STATE / "sandbox/vps/machines.json").read_text())["machines"]
     return dict(machines[0])
-
-
-@pytest.fixture(scope="module")
-def host(machine: dict[str, Any]) -> Any:
-    extra = "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR"
-    address = f"ssh://root@{machine['host']}:{machine['port']}"
-    return testinfra.get_host(address, ssh_identity_file=machine["key"], ssh_extra_args=extra)
 
 
 def values() -> dict[str, str]:

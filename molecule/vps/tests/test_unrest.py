@@ -10,8 +10,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import pytest
-import testinfra
 import yaml
 
 STATE = Path(os.environ["SMOS_STATE_DIR"])
@@ -27,14 +25,6 @@ def words(*more: str) -> list[str]:
 def smos(*more: str) -> tuple[int, dict[str, Any], str]:
     done = subprocess.run(words(*more), capture_output=True, text=True, check=False)
     return done.returncode, json.loads(done.stdout), done.stderr
-
-
-@pytest.fixture(scope="module")
-def host() -> Any:
-    machine = json.loads((STATE / "sandbox/vps/machines.json").read_text())["machines"][0]
-    extra = "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR"
-    address = f"ssh://root@{machine['host']}:{machine['port']}"
-    return testinfra.get_host(address, ssh_identity_file=machine["key"], ssh_extra_args=extra)
 
 
 def value(name: str) -> str:
