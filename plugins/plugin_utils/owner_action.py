@@ -41,7 +41,6 @@ class OwnerAction(RegistryAction):
         try:
             return kept_secrets.keep(given, opened, setting)
         except Stop as exc:
-            exc.facts["changes"] = result.get(
-                "changes", []
-            )  # the service has a key that nobody knows; the next run makes another
+            # The service has a key that nobody knows; the next run makes another
+            exc.facts["changes"] = result.get("changes", [])
             raise

@@ -26,9 +26,7 @@ LOGIN: dict[str, dict[str, t.Any]] = {
     "password": {"type": "str", "required": True, "no_log": True},
 }
 KEY: dict[str, dict[str, t.Any]] = {"api_key": {"type": "str", "default": "", "no_log": True}}
-KEEP: dict[str, dict[str, t.Any]] = {
-    "keep": {"type": "str", "default": "", "no_log": False}
-}  # the action plugins' part
+KEEP: dict[str, dict[str, t.Any]] = {"keep": {"type": "str", "default": ""}}  # done by the action plugins
 NAME: dict[str, dict[str, t.Any]] = {
     "first_name": {"type": "str", "default": "SmarterOS"},
     "last_name": {"type": "str", "default": "Admin"},
