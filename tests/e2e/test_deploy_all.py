@@ -14,6 +14,7 @@ import pytest
 from smos import deploy_journal
 from smos.sandbox import server
 from support.instance import PATIENCE_S, Done, Instance, shop
+from support.stages import messages, states
 
 RUN = ("dns", "migrations", "frontend", "tenants")  # the stages that need no machine
 AWAY = ("backup", "backend", "health")
@@ -39,14 +40,6 @@ def alone(smos: Instance) -> Instance:
 
 def deploy(smos: Instance, *words: str, **environment: Any) -> Done:
     return smos.run("deploy", "all", "--json", *words, **environment)
-
-
-def states(done: Done) -> dict[str, str]:
-    return {row["stage"]: row["state"] for row in done.result["stages"]}
-
-
-def messages(done: Done) -> dict[str, str]:
-    return {row["stage"]: row["message"] for row in done.result["stages"]}
 
 
 def record(smos: Instance, done: Done) -> dict[str, Any]:

@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import testinfra
 import yaml
+
+from support import machine
 
 STATE = Path(os.environ["SMOS_STATE_DIR"])
 ORIGIN = Path(os.environ["SMOS_SPECS_REPO"])
@@ -115,7 +116,7 @@ class Clients:
 
     def __init__(self) -> None:
         self.answers: Counter[str] = Counter()
-        self._port = json.loads((STATE / "sandbox/vps/machines.json").read_text())["machines"][0]["https_port"]
+        self._port = machine.known(STATE)["https_port"]
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._ask) for _each in range(CLIENTS)]
 
@@ -170,11 +171,7 @@ def clients() -> Clients:
 
 @pytest.fixture(scope="session")
 def host() -> Any:
-    """The machine."""
-    machine = json.loads((STATE / "sandbox/vps/machines.json").read_text())["machines"][0]
-    extra = "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR"
-    address = f"ssh://root@{machine['host']}:{machine['port']}"
-    return testinfra.get_host(address, ssh_identity_file=machine["key"], ssh_extra_args=extra)
+    return machine.host(STATE)
 
 
 @dataclass(frozen=True)

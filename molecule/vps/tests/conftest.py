@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-import testinfra
 
-ROOT = Path(__file__).parents[3]
+from support import machine
+from support.instance import Instance
+
 STATE = Path(os.environ["SMOS_STATE_DIR"])
-# These tests are no part of tests/, whose helpers they use as the others do
-sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "src"), str(ROOT / "collections")]
-
-from support.instance import Instance  # noqa: E402 - found only with the line above
 
 
 @dataclass
@@ -31,14 +26,9 @@ class Scenario(Instance):
 
 @pytest.fixture(scope="session")
 def smos() -> Scenario:
-    kept = {name: value for name, value in os.environ.items() if name.startswith(("SMOS_VPS_", "ANSIBLE_"))}
-    return Scenario(STATE, {**kept, "SMOS_ENV_DIR": os.environ.get("SMOS_ENV_DIR", str(STATE / "env"))})
+    return Scenario(STATE, {name: value for name, value in os.environ.items() if name.startswith("SMOS_VPS_")})
 
 
 @pytest.fixture(scope="session")
 def host() -> Any:
-    """The machine, as root sees it."""
-    machine = json.loads((STATE / "sandbox/vps/machines.json").read_text())["machines"][0]
-    extra = "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR"
-    address = f"ssh://root@{machine['host']}:{machine['port']}"
-    return testinfra.get_host(address, ssh_identity_file=machine["key"], ssh_extra_args=extra)
+    return machine.host(STATE)

@@ -26,6 +26,8 @@ from typing import Any
 import pytest
 import yaml
 
+from support import machine
+
 STATE = Path(os.environ["SMOS_STATE_DIR"])
 SPECS = Path(os.environ["SMOS_SPECS_REPO"])
 HERE = Path(__file__).parent
@@ -49,15 +51,13 @@ DRILL_S = 180  # what a drill of this test bed may take
 
 
 def known() -> dict[str, Any]:
-    """The machine as the sandbox reaches it now: a new one has other ports."""
-    return dict(json.loads((STATE / "sandbox/vps/machines.json").read_text())["machines"][0])
+    return machine.known(STATE)
 
 
 def on_machine(script: str, given: str = "") -> str:
     """What a shell of root on the machine prints."""
-    machine = known()
-    options = ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR"]
-    login = ["ssh", *options, "-i", machine["key"], "-p", str(machine["port"]), f"root@{machine['host']}"]
+    there = known()
+    login = ["ssh", *machine.SSH, "-i", there["key"], "-p", str(there["port"]), f"root@{there['host']}"]
     done = subprocess.run([*login, f"set -eu\n{script}"], input=given, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -320,10 +320,10 @@ def commands(backup: str) -> Iterator[list[str]]:
             yield [names.get(word, word) for word in shlex.split(line, comments=True)]
 
 
-def throw_away(machine: dict[str, Any]) -> None:
+def throw_away(lost: dict[str, Any]) -> None:
     """The container and its disk; what is beside it, the storage among that, is somebody else's."""
     for words in (["rm", "--force", "--volumes"], ["volume", "rm"]):
-        subprocess.run(["docker", *words, machine["container"]], check=True, capture_output=True)
+        subprocess.run(["docker", *words, lost["container"]], check=True, capture_output=True)
 
 
 @pytest.fixture(scope="module")
@@ -338,9 +338,9 @@ def lost() -> Lost:
     until(lambda: psql("n8n", written) == "1")
     held = Held.now()
     document = smos("backup", "all")
-    machine = known()
-    throw_away(machine)
-    smos("sandbox", "up", "--vps", "--suite", machine["suite"])
+    old = known()
+    throw_away(old)
+    smos("sandbox", "up", "--vps", "--suite", old["suite"])
     assert on_machine("command -v dockerd restic || ls -A /backups /etc/smarteros 2>/dev/null || true") == ""
     return Lost(held, word, document)
 

@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from support.machine import known
+
 STATE = Path(os.environ["SMOS_STATE_DIR"])
 ROUTED = {
     "n8n": "/healthz",
@@ -44,8 +46,7 @@ def smos(*words: str) -> tuple[int, dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def machine() -> dict[str, Any]:
-    machines = json.loads((STATE / "sandbox/vps/machines.json").read_text())["machines"]
-    return dict(machines[0])
+    return known(STATE)
 
 
 def values() -> dict[str, str]:
